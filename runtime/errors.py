@@ -1,0 +1,47 @@
+"""What segrt raises when the world, not segrt, is at fault.
+
+SegrtError              one line for people: what was found, what was expected, what to do
+├── SourceError         a video, image, camera or URL cannot be opened or read
+├── SinkError           an output cannot be written
+├── FrameError          a frame's shape, dtype or strides do not fit (also a ValueError)
+├── ModelError          a model file or its spec is unusable
+├── EngineError         a backend or device is missing, or refused the model
+├── ConfigError         a recipe or setting is wrong
+└── DataError           a training or evaluation data set is wrong
+
+Our own bugs stay ordinary exceptions with a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SegrtError(Exception):
+    """Base of every error that a user can mend; `str(error)` is one line."""
+
+
+class SourceError(SegrtError):
+    """A video, image, camera or URL cannot be opened or read."""
+
+
+class SinkError(SegrtError):
+    """An output cannot be written."""
+
+
+class FrameError(SegrtError, ValueError):
+    """A frame's shape, dtype or strides do not fit what was asked."""
+
+
+class ModelError(SegrtError):
+    """A model file or the spec inside it is unusable."""
+
+
+class EngineError(SegrtError):
+    """A backend or device is missing, or the backend refused the model."""
+
+
+class ConfigError(SegrtError):
+    """A recipe or setting is wrong."""
+
+
+class DataError(SegrtError):
+    """A training or evaluation data set is wrong."""

@@ -1,0 +1,78 @@
+"""segrt: segmentation of live scanner video.
+
+>>> import segrt
+>>> with segrt.open("teeth") as segment:
+...     result = segment(frame)  # any (H, W, 3) uint8 BGR image -> result.mask (H, W), result.areas_px, ...
+>>> for frame, result in segrt.run("scan.mp4"):
+...     ...
+
+Importing segrt loads numpy and nothing heavier; backends, decoders and torch are loaded when they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segrt.runtime.errors import (
+    ConfigError,
+    DataError,
+    EngineError,
+    FrameError,
+    ModelError,
+    SegrtError,
+    SinkError,
+    SourceError,
+)
+from segrt.runtime.placement import Fit
+from segrt.runtime.spec import ModelSpec
+from segrt.runtime.types import UNSEEN, Frame, PixelFormat, Segmentation, Status
+
+if TYPE_CHECKING:
+    from segrt.runtime.api import open, run  # noqa: A004  # the face shadows a builtin on purpose: segrt.open reads well
+    from segrt.runtime.segmenter import Segmenter
+    from segrt.runtime.sources import open_source
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "open": "segrt.runtime.api",
+    "run": "segrt.runtime.api",
+    "Segmenter": "segrt.runtime.segmenter",
+    "open_source": "segrt.runtime.sources",
+}
+
+__all__ = [
+    "UNSEEN",
+    "ConfigError",
+    "DataError",
+    "EngineError",
+    "Fit",
+    "Frame",
+    "FrameError",
+    "ModelError",
+    "ModelSpec",
+    "PixelFormat",
+    "Segmentation",
+    "Segmenter",
+    "SegrtError",
+    "SinkError",
+    "SourceError",
+    "Status",
+    "open",
+    "open_source",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'segrt' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

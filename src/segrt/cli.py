@@ -1,0 +1,55 @@
+"""The `segrt` command: a table of subcommands, and what a SegrtError or Ctrl-C becomes.
+
+A subcommand is a module with two functions, `add_to(commands)` and `run(options) -> exit code`. It stands here, above
+trainer, export and runtime, so that runtime need not know the other two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from segrt import __version__
+from segrt.runtime.errors import SegrtError
+
+COMMANDS = (
+    "segrt.runtime.commands.run",
+    "segrt.runtime.commands.info",
+    "segrt.trainer.commands.train",
+    "segrt.trainer.commands.evaluate",
+    "segrt.export.commands.export",
+)
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; loads no backend."""
+    top = argparse.ArgumentParser(
+        prog="segrt",
+        description="Segment scanner video in real time; train, evaluate and export the networks that do it.",
+        epilog="Exit status: 0 done, 1 failed (one line on stderr), 2 wrong usage, 130 interrupted.",
+    )
+    top.add_argument("--version", action="version", version=f"segrt {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        import_module(module).add_to(commands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except SegrtError as error:
+        print(f"segrt: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

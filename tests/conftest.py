@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The development data (docs/data.md): `$SEGRT_DATA`, or data/ beside the code; the test is skipped where absent."""
+    root = Path(os.environ.get("SEGRT_DATA") or Path(__file__).parents[1] / "data")
+    if not (root / "dental").is_dir():
+        pytest.skip("no development data: set SEGRT_DATA or link data/ (docs/data.md)")
+    return root
