@@ -43,7 +43,9 @@ def place(frame_hw: tuple[int, int], input_hw: tuple[int, int], fit: Fit) -> Pla
     height, width = frame_hw
     input_height, input_width = input_hw
     if min(height, width, input_height, input_width) < 1:
-        raise ValueError(f"cannot place a frame of {height}x{width} pixels into an input of {input_height}x{input_width}")
+        raise ValueError(
+            f"cannot place a frame of {height}x{width} pixels into an input of {input_height}x{input_width}"
+        )
     frame, whole = Rect(0, 0, width, height), Rect(0, 0, input_width, input_height)
     if fit is Fit.LETTERBOX:
         scale = min(input_width / width, input_height / height)

@@ -17,7 +17,15 @@ MAX_CLASSES = 255
 """Class ids are 0..254: 255 is `UNSEEN`."""
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness. Class 0 is nearly always "the rest".
-_DEFAULT_COLOURS = ((0, 0, 0), (86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0))
+_DEFAULT_COLOURS = (
+    (0, 0, 0),
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+)
 
 
 class ColourOrder(str, Enum):

@@ -1,0 +1,111 @@
+"""From what a user calls a model to a file and the spec that goes with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelError
+from .onnx_file import OnnxFile, read_onnx
+from .spec import SPEC_KEY, ModelSpec
+
+SHIPPED_DIR = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file and how to use it."""
+
+    path: Path
+    spec: ModelSpec
+    input_name: str
+    output_name: str
+
+    def sha256(self) -> str:
+        """Hash of the file's bytes, in hexadecimal."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def shipped() -> list[str]:
+    """Names of the models that come with segrt."""
+    return sorted(path.stem for path in SHIPPED_DIR.glob("*.onnx"))
+
+
+def find(name: str | Path) -> Path:
+    """The file of a shipped model's name (`teeth`) or of a path.
+
+    Raises:
+        ModelError: there is no such model or file, or it is of a kind that segrt does not run.
+    """
+    path = Path(name)
+    if str(name) in shipped():
+        return SHIPPED_DIR / f"{name}.onnx"
+    if path.is_dir():
+        raise ModelError(f"{path} is a directory, expected an .onnx file")
+    if not path.exists():
+        raise ModelError(
+            f"there is no model {str(name)!r}: give an .onnx file or one of {', '.join(shipped()) or 'none'}"
+        )
+    if path.suffix != ".onnx":
+        raise ModelError(
+            f"{path} is no .onnx file; a checkpoint becomes one by: segrt export {path} -o {path.stem}.onnx"
+        )
+    return path
+
+
+def load(name: str | Path, given: dict[str, Any] | None = None) -> Model:
+    """Find a model and read the spec inside it.
+
+    Args:
+        name: a shipped model's name, or the path of an .onnx file.
+        given: spec fields that take the place of, or supply, those in the file.
+    Raises:
+        ModelError: no such model, no spec, or a spec that does not fit the graph.
+    """
+    path = find(name)
+    onnx = read_onnx(path)
+    given = dict(given or {})
+    text = onnx.metadata.get(SPEC_KEY)
+    if text is not None:
+        spec = replace(ModelSpec.from_json(text, origin=f"the spec in {path}"), **given)
+    elif {"class_names", "mean", "std"} <= set(given):
+        given.setdefault("input_hw", _graph_input_hw(path, onnx))
+        spec = ModelSpec(**{"name": path.stem, **given})
+    else:
+        raise ModelError(
+            f"{path} carries no segrt spec (metadata key {SPEC_KEY!r}): supply it with --classes, --mean and --std "
+            "(and --colour-order, --fit), or export the model with segrt export"
+        )
+    _check(path, onnx, spec)
+    return Model(path, spec, next(iter(onnx.inputs)), next(iter(onnx.outputs)))
+
+
+def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
+    shape = next(iter(onnx.inputs.values()))
+    if len(shape) != 4 or shape[2] is None or shape[3] is None:
+        raise ModelError(
+            f"{path} has an input of {_text(shape)}, expected 1x3xHxW with fixed H and W: export it with fixed sizes"
+        )
+    return shape[2], shape[3]
+
+
+def _check(path: Path, onnx: OnnxFile, spec: ModelSpec) -> None:
+    if len(onnx.inputs) != 1 or len(onnx.outputs) != 1:
+        raise ModelError(f"{path} has {len(onnx.inputs)} inputs and {len(onnx.outputs)} outputs, expected one of each")
+    expected: tuple[int, ...] = (1, 3, *spec.input_hw)
+    shape = next(iter(onnx.inputs.values()))
+    if len(shape) != 4 or any(found is not None and found != want for found, want in zip(shape, expected, strict=True)):
+        raise ModelError(f"{path} takes {_text(shape)}, but its spec says {_text(expected)}: export it again")
+    shape = next(iter(onnx.outputs.values()))
+    classes = len(spec.class_names)
+    if shape and (len(shape) != 4 or shape[1] not in (None, classes)):
+        raise ModelError(
+            f"{path} gives {_text(shape)}, but its spec has {classes} classes ({', '.join(spec.class_names[:8])}"
+            f"{', ...' if classes > 8 else ''}): expected 1x{classes}xhxw logits"
+        )
+
+
+def _text(shape: tuple[int | None, ...]) -> str:
+    return "x".join("?" if n is None else str(n) for n in shape) or "a scalar"

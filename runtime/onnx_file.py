@@ -1,0 +1,142 @@
+"""Read the metadata and the input/output shapes of an ONNX file without any backend, and without reading its weights.
+
+An ONNX file is one protobuf message. Only a few of its fields are wanted here, and every other one is skipped by its
+length, so a look into a file of hundreds of megabytes costs a few reads.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ModelError
+
+# Field numbers in onnx.proto (ONNX IR specification).
+_MODEL_GRAPH, _MODEL_METADATA = 7, 14
+_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+_TENSOR_NAME = 8
+_VALUE_NAME, _VALUE_TYPE = 1, 2
+_TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 1
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+Shape = tuple[int | None, ...]
+"""Sizes of the dimensions; None where the graph leaves one open."""
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """What the outside of a graph says about itself."""
+
+    metadata: dict[str, str]
+    inputs: dict[str, Shape]
+    outputs: dict[str, Shape]
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """Look into an ONNX file.
+
+    Raises:
+        ModelError: the file is missing, empty, or no ONNX model.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path} is empty, expected an ONNX model")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            found = _model(memoryview(data))
+        except (ValueError, IndexError, UnicodeDecodeError):
+            raise ModelError(f"{path} is not an ONNX model, or is cut short") from None
+    if not found.inputs or not found.outputs:
+        raise ModelError(f"{path} is not an ONNX model: no graph with an input and an output was found in it")
+    return found
+
+
+def _model(data: memoryview) -> OnnxFile:
+    found = OnnxFile({}, {}, {})
+    with data:
+        for number, value in _fields(data):
+            if number == _MODEL_METADATA and isinstance(value, memoryview):
+                entry = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
+                found.metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
+            elif number == _MODEL_GRAPH and isinstance(value, memoryview):
+                _graph(value, found)
+    return found
+
+
+def _graph(data: memoryview, found: OnnxFile) -> None:
+    initializers = set()
+    for number, value in _fields(data):
+        if not isinstance(value, memoryview):
+            continue
+        if number == _GRAPH_INITIALIZER:
+            initializers |= {
+                bytes(v).decode() for n, v in _fields(value) if n == _TENSOR_NAME and not isinstance(v, int)
+            }
+        elif number in (_GRAPH_INPUT, _GRAPH_OUTPUT):
+            name, shape = _value_info(value)
+            (found.inputs if number == _GRAPH_INPUT else found.outputs)[name] = shape
+    # Old exporters list the weights among the inputs.
+    for name in initializers & set(found.inputs):
+        del found.inputs[name]
+
+
+def _value_info(data: memoryview) -> tuple[str, Shape]:
+    name, shape = "", []
+    for number, value in _fields(data):
+        if number == _VALUE_NAME and isinstance(value, memoryview):
+            name = bytes(value).decode()
+        elif number == _VALUE_TYPE:
+            for tensor in _messages(value, _TYPE_TENSOR):
+                for dims in _messages(tensor, _TENSOR_SHAPE):
+                    for dim in _messages(dims, _SHAPE_DIM):
+                        sizes = [v for n, v in _fields(dim) if n == _DIM_VALUE and isinstance(v, int)]
+                        shape.append(sizes[0] if sizes and sizes[0] > 0 else None)
+    return name, tuple(shape)
+
+
+def _messages(data: memoryview | int, wanted: int) -> list[memoryview]:
+    if isinstance(data, int):
+        return []
+    return [value for number, value in _fields(data) if number == wanted and isinstance(value, memoryview)]
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Field number and payload of each field of a protobuf message; ValueError or IndexError where it is none."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        number, kind = tag >> 3, tag & 7
+        if number == 0:
+            raise ValueError("field number 0")
+        if kind == _VARINT:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        if kind == _BYTES:
+            length, at = _varint(data, at)
+        elif kind in (_FIXED64, _FIXED32):
+            length = 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {kind}")
+        if at + length > len(data):
+            raise ValueError("cut short")
+        yield number, data[at : at + length]
+        at += length
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("endless number")
