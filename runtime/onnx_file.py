@@ -74,9 +74,7 @@ def _graph(data: memoryview, found: OnnxFile) -> None:
         if not isinstance(value, memoryview):
             continue
         if number == _GRAPH_INITIALIZER:
-            initializers |= {
-                bytes(v).decode() for n, v in _fields(value) if n == _TENSOR_NAME and not isinstance(v, int)
-            }
+            initializers |= {bytes(name).decode() for name in _messages(value, _TENSOR_NAME)}
         elif number in (_GRAPH_INPUT, _GRAPH_OUTPUT):
             name, shape = _value_info(value)
             (found.inputs if number == _GRAPH_INPUT else found.outputs)[name] = shape

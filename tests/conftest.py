@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The development data (docs/data.md): `$SEGRT_DATA`, or data/ beside the code; the test is skipped where absent."""
+    """The development data (docs/data.md): `$SEGRT_DATA`, or data/ beside the code; skips where absent."""
     root = Path(os.environ.get("SEGRT_DATA") or Path(__file__).parents[1] / "data")
     if not (root / "dental").is_dir():
         pytest.skip("no development data: set SEGRT_DATA or link data/ (docs/data.md)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ class EngineInfo:
 
 
 class Engine(Protocol):
-    """One compiled network on one device. Not thread-safe: a `Segmenter` holds the lock."""
+    """One compiled network on one device. Not thread-safe: a `Segmenter` holds the lock and closes it."""
 
     @property
     def info(self) -> EngineInfo:
@@ -58,9 +57,3 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give back memory and threads; more than once does no harm."""
         ...
-
-    def __enter__(self) -> Engine: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...

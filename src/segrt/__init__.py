@@ -28,7 +28,7 @@ from segrt.runtime.spec import ModelSpec
 from segrt.runtime.types import UNSEEN, Frame, PixelFormat, Segmentation, Status
 
 if TYPE_CHECKING:
-    from segrt.runtime.api import open, run  # noqa: A004  # the face shadows a builtin on purpose: segrt.open reads well
+    from segrt.runtime.api import open, run
     from segrt.runtime.segmenter import Segmenter
     from segrt.runtime.sources import open_source
 
