@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -77,4 +76,4 @@ class Segmentation:
     confidence: float | None = None  # mean over the seen pixels of the winning class's probability, 0..1
     nonfinite: int = 0  # NaN and infinities among the network's outputs
     changed: float | None = None  # share of pixels that differ from the mask before, 0..1; None without one
-    timings_ms: Mapping[str, float] = field(default_factory=dict)  # step name -> milliseconds
+    timings_ms: dict[str, float] = field(default_factory=dict)  # step name -> milliseconds

@@ -1,0 +1,82 @@
+"""The two calls that most users need: open a model, run a source through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .engines import open_engine
+from .model import load
+from .placement import Fit
+from .reader import Drop, Reader
+from .segmenter import KERNEL_THREADS, Segmenter
+from .sources import open_source
+from .types import Frame, Segmentation
+
+DEFAULT_MODEL = "teeth"
+
+
+def open(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    fit: Fit | str | None = None,
+    threads: int | None = None,
+    **spec: Any,
+) -> Segmenter:
+    """Open a model: `with segrt.open("teeth") as segment: result = segment(image)`.
+
+    Args:
+        model: the name of a shipped model or the path of an .onnx file.
+        backend: "openvino", "onnxruntime", "pytorch"; "auto" takes the fastest that is installed.
+        device: "auto" or "cpu".
+        fit: how frames are placed into the network's input; None: as the model's spec says.
+        threads: CPU threads of engine and pixel kernels; None: every core for the engine, two for the kernels.
+        spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
+    Raises:
+        ModelError: no such model, or its spec is missing or does not fit.
+        EngineError: the backend or device cannot be had.
+    """
+    if fit is not None:
+        spec["fit"] = Fit(fit)
+    loaded = load(model, spec)
+    engine = open_engine(loaded, backend=backend, device=device, threads=threads)
+    return Segmenter(engine, loaded.spec, threads=min(threads or KERNEL_THREADS, KERNEL_THREADS))
+
+
+def run(
+    source: str | Path | Iterable[NDArray[Any]],
+    model: str | Path | Segmenter = DEFAULT_MODEL,
+    *,
+    drop: Drop | str | None = None,
+    timeout_s: float = 5.0,
+    **options: Any,
+) -> Iterator[tuple[Frame, Segmentation]]:
+    """Segment a whole source: `for frame, result in segrt.run("scan.mp4"): ...`.
+
+    Args:
+        source: a video, image, folder or glob, camera ("0", "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
+        model: as for `open`, or a Segmenter, which then stays open.
+        drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
+        timeout_s: how long a camera or URL may stay silent.
+        options: as for `open`.
+    Yields:
+        Each frame with its segmentation; look at `segmentation.status` before the mask.
+    Raises:
+        SourceError: the source cannot be opened or read; and what `open` raises.
+    """
+    with open_source(source, timeout_s=timeout_s) as opened:
+        segmenter = model if isinstance(model, Segmenter) else open(model, **options)
+        policy = Drop(drop) if drop else Drop.OLDEST if opened.live else Drop.NONE
+        try:
+            segmenter.reset()
+            with Reader(opened, policy) as reader:
+                for frame in reader:
+                    yield frame, segmenter(frame)
+        finally:
+            if segmenter is not model:
+                segmenter.close()

@@ -1,0 +1,87 @@
+"""What a person sees of a run: the line that says what runs, the bar, and the table at the end."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from segrt.runtime.pipeline import STEPS, Report
+from segrt.runtime.segmenter import Segmenter
+from segrt.runtime.sources.base import Source
+from segrt.runtime.types import Frame, Segmentation
+
+_REFRESH_S = 0.1
+
+
+class Progress:
+    """A bar on stderr; call it after each frame."""
+
+    def __init__(self, source: Source, segmenter: Segmenter, why: str, max_frames: int | None) -> None:
+        self._console = Console(stderr=True)
+        spec, engine = segmenter.spec, segmenter.engine.info
+        self._console.print(
+            f"model {spec.name} {spec.version} ({', '.join(spec.class_names)}) on {engine.device}: {engine.backend} "
+            f"{engine.version} ({why}), {engine.threads} threads, {engine.note}",
+            style="dim",
+            highlight=False,
+        )
+        counts = [n for n in (source.frame_count, max_frames) if n]
+        self._bar = Bar(
+            TextColumn("[progress.description]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[fps]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,  # its refresh thread would take the core from the engine
+        )
+        self._task = self._bar.add_task(source.name, total=min(counts) if counts else None, fps="")
+        self._next = self._start = perf_counter()
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, frame: Frame, segmentation: Segmentation, report: Report) -> None:
+        """Move the bar, at most ten times a second."""
+        now = perf_counter()
+        if now < self._next:
+            return
+        self._next = now + _REFRESH_S
+        fps = report.frames_out / (now - self._start) if now > self._start else 0.0
+        self._bar.update(self._task, completed=report.frames_out, fps=f"{fps:.1f} fps", refresh=True)
+
+
+def print_table(report: Report) -> None:
+    """Frames, rate and latencies on stdout."""
+    console = Console()
+    table = Table(title="milliseconds per frame", title_justify="left", title_style="bold")
+    table.add_column("step")
+    for column in ("p50", "p90", "p99", "max"):
+        table.add_column(column, justify="right")
+    for step in STEPS:
+        latencies = report.latencies[step]
+        if latencies.count:
+            values = [latencies.percentile_ms(p) for p in (50, 90, 99)] + [latencies.max_ms]
+            style = "bold" if step == "frame_to_mask" else ""
+            table.add_row(step.replace("_", " "), *(f"{v:.2f}" for v in values), style=style)
+    console.print(table)
+    bad = f" ({', '.join(f'{count} {status.value}' for status, count in report.bad.items())})" if report.bad else ""
+    console.print(
+        f"frames: {report.frames_in} in, {report.frames_out} out, {report.frames_dropped} dropped, "
+        f"{report.frames_bad} bad{bad}; {report.fps:.1f} fps over {report.wall_s:.1f} s"
+        + (" (interrupted)" if report.interrupted else ""),
+        highlight=False,
+    )

@@ -1,0 +1,84 @@
+"""`segrt info`: what this machine offers, and what a model file says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand and its options."""
+    parser = commands.add_parser(
+        "info",
+        help="show the machine, the backends and a model's spec",
+        description="Show what this machine offers (and what is missing, and why), and the spec inside a model file.",
+    )
+    parser.add_argument("model", nargs="?", help="a shipped model's name or an .onnx file")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print to stdout; returns 0."""
+    rows = _model_rows(options.model) if options.model else _machine_rows()
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+    return 0
+
+
+def _machine_rows() -> list[tuple[str, str]]:
+    from segrt import __version__
+    from segrt.runtime import kernels
+    from segrt.runtime.engines import BACKENDS, available, choose, usable_cores
+    from segrt.runtime.model import shipped
+
+    rows = [
+        ("segrt", f"{__version__}, Python {platform.python_version()}"),
+        ("machine", f"{platform.system()} {platform.machine()}, {cpu_name()}, {usable_cores()} cores"),
+        ("pixel kernels", kernels.describe()),
+    ]
+    missing = available()
+    for name in BACKENDS:
+        rows.append((f"backend {name}", missing[name] or f"ready ({_version(BACKENDS[name].package)})"))
+    rows.append(("cuda", kernels.describe_cuda()))
+    backend, device, why = choose()
+    rows.append(("auto means", f"{backend} on {device} ({why})"))
+    rows.append(("models", ", ".join(shipped()) or "none"))
+    return rows
+
+
+def _model_rows(name: str) -> list[tuple[str, str]]:
+    from segrt.runtime.model import load
+
+    model = load(name)
+    spec = model.spec
+    return [
+        ("model", f"{spec.name} {spec.version}"),
+        ("file", f"{model.path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
+        ("sha256", model.sha256()),
+        ("input", f"{model.input_name}: 1x3x{spec.input_hw[0]}x{spec.input_hw[1]}, {spec.colour_order.value.upper()}"),
+        ("normalisation", f"(byte - {list(spec.mean)}) / {list(spec.std)}"),
+        ("fit", spec.fit.value),
+        ("classes", ", ".join(f"{i} {c}" for i, c in enumerate(spec.class_names))),
+        ("activation", spec.activation.value),
+    ]
+
+
+def cpu_name() -> str:
+    """The processor as the system calls it."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown processor"
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown version"

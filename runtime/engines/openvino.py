@@ -1,0 +1,102 @@
+"""OpenVINO on CPUs: takes bytes as they are, for its PrePostProcessor folds the normalisation into the graph."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino.preprocess import PrePostProcessor
+
+from segrt.runtime.errors import EngineError
+from segrt.runtime.model import Model
+
+from .base import EngineInfo, Layout
+
+
+class OpenVinoEngine:
+    """One compiled model with one infer request, tuned for the latency of a single frame."""
+
+    layout = Layout.NHWC_U8
+
+    def __init__(self, model: Model, threads: int) -> None:
+        core = ov.Core()
+        try:
+            graph = _with_preprocessing(core.read_model(model.path), model)
+            compiled = core.compile_model(graph, "CPU", _options(threads))
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO refused {model.path}: {_last_line(error)}") from None
+        cached = bool(compiled.get_property("LOADED_FROM_CACHE"))
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        self._request = compiled.create_infer_request()
+        self._input: NDArray[Any] = self._request.get_input_tensor(0).data
+        note = f"{precision}, compiled model {'from cache' if cached else 'new'}"
+        self._info = EngineInfo("openvino", ov.__version__.split("-")[0], "cpu", threads, note)
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is running, and where."""
+        return self._info
+
+    @property
+    def input_buffer(self) -> NDArray[Any]:
+        """(1, height, width, 3) uint8: the memory of the request's own input tensor."""
+        return self._input
+
+    def infer(self) -> NDArray[np.float32]:
+        """(1, classes, h, w) float32: a view of the request's own output tensor."""
+        self._request.infer()
+        logits: NDArray[np.float32] = self._request.get_output_tensor(0).data
+        return logits
+
+    def close(self) -> None:
+        """Let go of the request; OpenVINO frees the model with the last reference."""
+        self._request = None
+        self._input = np.empty(0, np.uint8)
+
+
+def open_engine(model: Model, device: str, threads: int) -> OpenVinoEngine:
+    """Compile for the CPU (the only device that this adapter serves)."""
+    return OpenVinoEngine(model, threads)
+
+
+def _with_preprocessing(graph: Any, model: Model) -> Any:
+    steps = PrePostProcessor(graph)
+    steps.input(0).tensor().set_shape([1, *model.spec.input_hw, 3]).set_element_type(ov.Type.u8)
+    steps.input(0).tensor().set_layout(ov.Layout("NHWC"))
+    steps.input(0).model().set_layout(ov.Layout("NCHW"))
+    steps.input(0).preprocess().convert_element_type(ov.Type.f32)
+    steps.input(0).preprocess().mean(list(model.spec.mean)).scale(list(model.spec.std))
+    steps.output(0).tensor().set_element_type(ov.Type.f32)
+    return steps.build()
+
+
+def _options(threads: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    if cache := _cache_dir():
+        options["CACHE_DIR"] = str(cache)
+    return options
+
+
+def _cache_dir() -> Path | None:
+    """Where compiled models are kept; None where the user's cache directory cannot be written.
+
+    OpenVINO keys each entry by the model's content, its own version, the device and the options.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = root / "segrt" / "openvino"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return cache if os.access(cache, os.W_OK) else None
+
+
+def _last_line(error: Exception) -> str:
+    """OpenVINO's errors are stacks of source positions; the last line that is no position says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return telling[-1] if telling else "no reason given"

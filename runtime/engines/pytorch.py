@@ -1,0 +1,151 @@
+"""PyTorch as the reference: the graph of an .onnx file, run operator by operator.
+
+Slower than the other backends, and worth having because it shares no code with them: where all agree, the masks are
+right. A graph is turned into a list of steps once; what an operator means is one line in `_OPERATORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import onnx
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor
+
+from segrt.runtime.errors import EngineError
+from segrt.runtime.model import Model
+
+from .base import EngineInfo, Layout
+
+Attributes = Mapping[str, Any]
+Step = tuple[Callable[[Sequence[Any], Attributes], Any], tuple[str, ...], str, Attributes]
+
+
+class PyTorchEngine:
+    """The graph on the CPU in float32."""
+
+    layout = Layout.NCHW_F32
+
+    def __init__(self, model: Model, threads: int) -> None:
+        graph = _read(model)
+        self._weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
+        self._steps = [_step(node, model) for node in graph.node]
+        self._names = model.input_name, model.output_name
+        self._batch = torch.zeros(1, 3, *model.spec.input_hw)
+        torch.set_num_threads(threads)
+        self._info = EngineInfo("pytorch", torch.__version__, "cpu", threads, "f32, the reference: slow by design")
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is running, and where."""
+        return self._info
+
+    @property
+    def input_buffer(self) -> NDArray[Any]:
+        """(1, 3, height, width) float32, normalised."""
+        return self._batch.numpy()
+
+    def infer(self) -> NDArray[Any]:
+        """(1, classes, h, w) float32 logits."""
+        values: dict[str, Any] = {**self._weights, self._names[0]: self._batch}
+        with torch.inference_mode():
+            for operator, inputs, output, attributes in self._steps:
+                values[output] = operator([values.get(name) for name in inputs], attributes)
+        logits: NDArray[Any] = values[self._names[1]].contiguous().numpy()
+        return logits
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self._weights, self._steps = {}, []
+
+
+def open_engine(model: Model, device: str, threads: int) -> PyTorchEngine:
+    """Open on the CPU (the only device that this adapter serves)."""
+    return PyTorchEngine(model, threads)
+
+
+def _read(model: Model) -> onnx.GraphProto:
+    try:
+        return onnx.load(str(model.path)).graph
+    except Exception as error:  # protobuf's errors share no base
+        raise EngineError(f"{model.path} cannot be read as ONNX: {' '.join(str(error).split())}") from None
+
+
+def _step(node: onnx.NodeProto, model: Model) -> Step:
+    if node.op_type not in _OPERATORS or len(node.output) != 1:
+        known = ", ".join(sorted(_OPERATORS))
+        raise EngineError(f"{model.path} uses {node.op_type}, which the pytorch backend lacks (it has {known})")
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    return _OPERATORS[node.op_type], tuple(node.input), node.output[0], attributes
+
+
+def _padded(x: Tensor, attributes: Attributes, value: float) -> Tensor:
+    """Apply ONNX's pads (all begins, then all ends), which may differ from side to side."""
+    if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        raise EngineError("the pytorch backend has no auto_pad: export the model with explicit pads")
+    top, left, bottom, right = attributes.get("pads") or (0, 0, 0, 0)
+    return F.pad(x, (left, right, top, bottom), value=value) if any((top, left, bottom, right)) else x
+
+
+def _conv(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, weight, bias = (*inputs, None)[:3]
+    strides, dilations, groups = a.get("strides", [1, 1]), a.get("dilations", [1, 1]), a.get("group", 1)
+    return F.conv2d(_padded(x, a, 0.0), weight, bias, strides, 0, dilations, groups)
+
+
+def _max_pool(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x = _padded(inputs[0], a, float("-inf"))
+    ceil = bool(a.get("ceil_mode", 0))
+    return F.max_pool2d(x, a["kernel_shape"], a.get("strides", [1, 1]), 0, a.get("dilations", [1, 1]), ceil)
+
+
+def _average_pool(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    if any(a.get("pads") or ()):
+        raise EngineError("the pytorch backend has no padded AveragePool")
+    return F.avg_pool2d(inputs[0], a["kernel_shape"], a.get("strides", [1, 1]), 0, bool(a.get("ceil_mode", 0)))
+
+
+def _resize(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, _, scales, sizes = (*inputs, None, None)[:4]
+    mode, rule = a.get("mode", b"nearest"), a.get("coordinate_transformation_mode", b"half_pixel")
+    size = [int(n) for n in sizes[2:]] if sizes is not None and sizes.numel() else None
+    factors = None if size else [float(s) for s in scales[2:]]
+    if mode == b"linear" and rule in (b"half_pixel", b"pytorch_half_pixel"):
+        return F.interpolate(x, size, factors, "bilinear", align_corners=False)
+    if mode == b"nearest" and a.get("nearest_mode") == b"floor" and rule == b"asymmetric":
+        return F.interpolate(x, size, factors, "nearest")
+    raise EngineError(f"the pytorch backend has no Resize with mode {mode.decode()} and {rule.decode()} coordinates")
+
+
+def _reduce_mean(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    axes = a.get("axes") or [int(n) for n in inputs[1]]
+    mean: Tensor = inputs[0].mean(axes, keepdim=bool(a.get("keepdims", 1)))
+    return mean
+
+
+def _batch_norm(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, scale, bias, mean, variance = inputs
+    return F.batch_norm(x, mean, variance, scale, bias, eps=a.get("epsilon", 1e-5))
+
+
+_OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Any]] = {
+    "Add": lambda i, a: i[0] + i[1],
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_norm,
+    "Concat": lambda i, a: torch.cat(list(i), a["axis"]),
+    "Constant": lambda i, a: torch.from_numpy(numpy_helper.to_array(a["value"]).copy()),
+    "Conv": _conv,
+    "GlobalAveragePool": lambda i, a: i[0].mean((2, 3), keepdim=True),
+    "Identity": lambda i, a: i[0],
+    "MaxPool": _max_pool,
+    "Mul": lambda i, a: i[0] * i[1],
+    "ReduceMean": _reduce_mean,
+    "Relu": lambda i, a: torch.relu(i[0]),
+    "Resize": _resize,
+    "Sigmoid": lambda i, a: torch.sigmoid(i[0]),
+    "Sub": lambda i, a: i[0] - i[1],
+}

@@ -1,0 +1,96 @@
+"""Frames from a source through a thread of its own, so that decoding hides behind the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+from threading import Condition, Thread
+from types import TracebackType
+
+from .sources.base import Source
+from .types import Frame
+
+QUEUE_LENGTH = 2
+"""Decoded frames that may wait: one being fetched and one ready keep the engine busy; more would only add latency."""
+
+
+class Drop(str, Enum):
+    """What happens to frames that come faster than they can be segmented."""
+
+    NONE = "none"  # the source waits: every frame is segmented
+    OLDEST = "oldest"  # the frame that waited longest gives way: what is segmented is always the freshest
+
+
+class Reader:
+    """Iterate over the frames that a thread reads from `source`.
+
+    A failure of the source is raised where the frames are taken, after those that were read before it.
+
+    Args:
+        source: read to its end, or until `stop`. Closed by its owner, not here.
+        drop: what gives way when frames wait.
+    """
+
+    def __init__(self, source: Source, drop: Drop) -> None:
+        self.frames_dropped = 0
+        self._source = source
+        self._drop = drop
+        self._waiting: deque[Frame] = deque()
+        self._changed = Condition()
+        self._ended = self._stopped = False
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        # A read that hangs in a driver or a socket ends by the source's own timeout; the thread is a daemon meanwhile.
+        self._thread.join(timeout=10)
+
+    def __iter__(self) -> Iterator[Frame]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
+                if self._stopped or not self._waiting:
+                    break
+                frame = self._waiting.popleft()
+                self._changed.notify_all()
+            yield frame
+        if self._failure is not None and not self._stopped:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Read no further; frames that wait are let go."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _read(self) -> None:
+        try:
+            for frame in self._source:
+                if not self._put(frame):
+                    break
+        except BaseException as error:  # handed to the thread that takes the frames
+            self._failure = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _put(self, frame: Frame) -> bool:
+        with self._changed:
+            if self._drop is Drop.NONE:
+                self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)
+            elif len(self._waiting) >= 1:
+                self._waiting.popleft()
+                self.frames_dropped += 1
+            if self._stopped:
+                return False
+            self._waiting.append(frame)
+            self._changed.notify_all()
+            return True

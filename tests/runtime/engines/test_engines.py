@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from tests.tiny import colour_net, stripe_classes, stripes
+
+import segrt
+from segrt import EngineError, FrameError
+from segrt.runtime.engines import BACKENDS, available, choose, open_engine
+from segrt.runtime.model import load
+
+BACKEND_NAMES = list(BACKENDS)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache directory of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+def test_every_backend_segments(backend, tmp_path, cache):
+    with segrt.open(colour_net(tmp_path / "net.onnx"), backend=backend) as segment:
+        result = segment(stripes(60, 96))
+    assert (result.mask == stripe_classes(60, 96)).mean() > 0.9
+    assert segment.engine.info.backend == backend
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKEND_NAMES if name != "pytorch"])
+def test_the_default_model_gives_the_same_mask_through_every_backend(backend, cache):
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (30, 40, 3), np.uint8).repeat(16, axis=0).repeat(16, axis=1)
+    with segrt.open("teeth", backend="pytorch") as reference, segrt.open("teeth", backend=backend) as segment:
+        for frame in (noise, stripes(480, 640)):
+            agreement = (reference(frame).mask == segment(frame).mask).mean()
+            assert agreement >= 0.999
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+def test_weights_that_are_nan_never_become_a_class(backend, tmp_path, cache):
+    path = colour_net(tmp_path / "nan.onnx", bias=float("nan"))
+    with segrt.open(path, backend=backend) as segment:
+        result = segment(stripes(60, 96))
+    assert result.status is segrt.Status.INVALID
+    assert result.mask is None
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+def test_a_wrong_image_does_not_reach_the_engine(backend, tmp_path, cache):
+    with (
+        segrt.open(colour_net(tmp_path / "net.onnx"), backend=backend) as segment,
+        pytest.raises(FrameError, match="float64"),
+    ):
+        segment(np.zeros((8, 8, 3)))
+
+
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+def test_a_graph_with_an_unknown_operator_is_refused_in_one_line(backend, tmp_path, cache):
+    import onnx
+
+    path = colour_net(tmp_path / "net.onnx")
+    model = onnx.load(str(path))
+    model.graph.node[0].op_type = "Segment"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EngineError, match="Segment") as caught:
+        segrt.open(path, backend=backend)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_second_start_takes_the_compiled_model_from_the_cache(tmp_path, cache):
+    path = colour_net(tmp_path / "net.onnx")
+    for note in ("new", "from cache"):
+        with segrt.open(path, backend="openvino") as segment:
+            assert segment.engine.info.note.endswith(note)
+
+
+def test_a_damaged_cache_is_replaced(tmp_path, cache):
+    path = colour_net(tmp_path / "net.onnx")
+    segrt.open(path, backend="openvino").close()
+    blobs = list(cache.rglob("*.blob"))
+    assert blobs
+    for blob in blobs:
+        blob.write_bytes(b"damaged" * 100)
+    with segrt.open(path, backend="openvino") as segment:
+        assert (segment(stripes(60, 96)).mask == stripe_classes(60, 96)).mean() > 0.9
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with segrt.open(colour_net(tmp_path / "net.onnx"), backend="openvino") as segment:
+        assert segment(stripes(60, 96)).mask is not None
+
+
+def test_auto_chooses_openvino_on_the_cpu_and_says_why():
+    assert choose() == ("openvino", "cpu", "the fastest here")
+
+
+def test_auto_says_what_it_did_without(monkeypatch):
+    reasons = {**available(), "openvino": "openvino is not installed: pip install openvino"}
+    monkeypatch.setattr("segrt.runtime.engines.available", lambda: reasons)
+    assert choose() == ("onnxruntime", "cpu", "openvino is not installed")
+    with pytest.raises(EngineError, match="pip install openvino"):
+        choose("openvino")
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "message"),
+    [
+        ("tensorflow", "auto", "unknown backend 'tensorflow'"),
+        ("auto", "tpu", "unknown device 'tpu'"),
+        ("auto", "cuda:0", "cuda:0 was asked for"),
+        ("openvino", "cuda", "not the backend openvino"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_and_never_replaced(backend, device, message):
+    with pytest.raises(EngineError, match=message):
+        choose(backend, device)
+
+
+def test_an_engine_is_opened_with_the_threads_that_were_asked_for(tmp_path, cache):
+    engine = open_engine(load(colour_net(tmp_path / "net.onnx")), threads=1)
+    assert engine.info.threads == 1
+    engine.close()
+    engine.close()

@@ -1,0 +1,88 @@
+import onnx
+import pytest
+from tests.tiny import colour_net, colour_spec
+
+from segrt import ModelError
+from segrt.runtime.model import load, shipped
+
+
+def test_the_spec_inside_an_onnx_file_is_found_without_a_backend(tmp_path):
+    model = load(colour_net(tmp_path / "net.onnx"))
+    assert model.spec == colour_spec()
+    assert (model.input_name, model.output_name) == ("image", "logits")
+
+
+def test_the_default_model_is_shipped_with_its_card():
+    assert "teeth" in shipped()
+    model = load("teeth")
+    assert model.spec.class_names == ("other", "tooth")
+    assert model.path.with_suffix(".md").is_file()
+
+
+def test_an_onnx_file_without_a_spec_says_which_flags_supply_it(tmp_path):
+    path = colour_net(tmp_path / "bare.onnx", with_spec=False)
+    with pytest.raises(ModelError, match="--classes, --mean and --std"):
+        load(path)
+
+
+def test_flags_supply_the_spec_and_the_graph_its_size(tmp_path):
+    path = colour_net(tmp_path / "bare.onnx", with_spec=False)
+    given = {"class_names": ("a", "b", "c", "d"), "mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0)}
+    assert load(path, given).spec.input_hw == (32, 32)
+
+
+def test_a_graph_whose_output_does_not_fit_its_spec_is_refused(tmp_path):
+    path = colour_net(tmp_path / "net.onnx", colour_spec(class_names=("a", "b", "c")))
+    with pytest.raises(ModelError, match=r"1x4x8x8, but its spec has 3 classes \(a, b, c\)"):
+        load(path)
+
+
+def test_a_graph_whose_input_does_not_fit_its_spec_is_refused(tmp_path):
+    path = colour_net(tmp_path / "net.onnx")
+    with pytest.raises(ModelError, match="takes 1x3x32x32, but its spec says 1x3x64x64"):
+        load(path, {"input_hw": (64, 64)})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"\x89PNG\r\n\x1a\n" + bytes(200), "not an ONNX model"), (b"just text\n" * 9, "not an ONNX")],
+)
+def test_a_file_that_is_no_onnx_is_refused(tmp_path, content, message):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        load(path)
+
+
+def test_an_onnx_file_that_is_cut_short_is_refused(tmp_path):
+    path = colour_net(tmp_path / "net.onnx")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelError, match="cut short"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("toth", r"no model 'toth': give an .onnx file or.*teeth"), (".", "is a directory")],
+)
+def test_a_name_that_leads_nowhere_says_what_there_is(name, message):
+    with pytest.raises(ModelError, match=message):
+        load(name)
+
+
+def test_a_checkpoint_is_told_how_to_become_a_model(tmp_path):
+    path = tmp_path / "last.safetensors"
+    path.touch()
+    with pytest.raises(ModelError, match="segrt export"):
+        load(path)
+
+
+def test_what_the_reader_finds_is_what_onnx_finds(tmp_path):
+    from segrt.runtime.onnx_file import read_onnx
+
+    path = colour_net(tmp_path / "net.onnx")
+    graph = onnx.load(str(path)).graph
+    found = read_onnx(path)
+    assert list(found.inputs) == [value.name for value in graph.input]
+    dims = graph.output[0].type.tensor_type.shape.dim
+    assert found.outputs == {"logits": tuple(dim.dim_value for dim in dims)}

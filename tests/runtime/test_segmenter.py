@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from tests.tiny import colour_spec, stripe_classes, stripes
+
+from segrt import UNSEEN, EngineError, Fit, Frame, FrameError, PixelFormat, Segmenter, Status
+from segrt.runtime.engines import FakeEngine, Layout
+
+
+def brightness(batch):
+    """The logits of tests.tiny.colour_net, computed by numpy from bytes in RGB."""
+    values = batch.astype(np.float32).reshape(1, 8, 4, 8, 4, 3).mean(axis=(2, 4)) / 127.5 - 1
+    return np.concatenate([np.zeros((1, 1, 8, 8), np.float32), values.transpose(0, 3, 1, 2)], axis=1)
+
+
+@pytest.fixture
+def segmenter():
+    with Segmenter(FakeEngine(brightness, (32, 32)), colour_spec()) as opened:
+        yield opened
+
+
+def test_a_frame_gives_a_mask_at_its_own_size_and_its_measurements(segmenter):
+    result = segmenter(stripes(60, 96))
+    assert result.mask.shape == (60, 96)
+    assert result.mask.dtype == np.uint8
+    assert (result.mask == stripe_classes(60, 96)).mean() > 0.9
+    assert result.areas_px.tolist() == np.bincount(result.mask.ravel(), minlength=4).tolist()
+    assert 0.25 <= result.confidence <= 1
+    assert result.changed is None
+    assert set(result.timings_ms) == {"preprocess", "engine", "postprocess", "frame_to_mask"}
+
+
+def test_the_share_of_changed_pixels_is_that_of_the_two_masks(segmenter):
+    first = segmenter(stripes(60, 96)).mask.copy()
+    second = segmenter(np.ascontiguousarray(stripes(60, 96)[:, ::-1]))
+    assert second.changed == pytest.approx((first != second.mask).mean())
+    segmenter.reset()
+    assert segmenter(stripes(60, 96)).changed is None
+
+
+def test_a_mask_that_the_caller_draws_into_does_not_disturb_the_next(segmenter):
+    segmenter(stripes(60, 96)).mask[:] = 77
+    assert segmenter(stripes(60, 96)).changed == 0.0
+
+
+def test_a_crop_leaves_what_was_not_seen_without_a_class(segmenter):
+    result = segmenter(stripes(32, 64), fit=Fit.CROP)
+    assert (result.mask[:, :16] == UNSEEN).all()
+    assert (result.mask[:, 16:48] != UNSEEN).all()
+    assert result.areas_px.sum() == 32 * 32
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_a_single_logit_that_is_not_finite_makes_the_segmentation_invalid(poison):
+    def logits(batch):
+        values = brightness(batch)
+        values[0, 2, 3, 5] = poison
+        return values
+
+    with Segmenter(FakeEngine(logits, (32, 32)), colour_spec()) as segmenter:
+        result = segmenter(stripes(60, 96))
+    assert result.status is Status.INVALID
+    assert result.mask is None
+    assert result.nonfinite == 1
+
+
+def test_a_corrupt_frame_is_not_looked_at(segmenter):
+    result = segmenter(Frame(stripes(8, 8), index=3, status=Status.CORRUPT))
+    assert result.status is Status.CORRUPT
+    assert result.mask is None
+
+
+@pytest.mark.parametrize("layout", [Layout.NCHW_F32, Layout.NCHW_F16])
+def test_every_layout_feeds_the_same_bytes(layout, segmenter):
+    def from_floats(batch):
+        back = batch.astype(np.float32) * 127.5 + 127.5
+        return brightness(back.transpose(0, 2, 3, 1))
+
+    with Segmenter(FakeEngine(from_floats, (32, 32), layout), colour_spec()) as other:
+        agreement = (other(stripes(60, 96)).mask == segmenter(stripes(60, 96)).mask).mean()
+    assert agreement >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("image", "format", "message"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "bgr", "float32"),
+        (np.zeros((8, 8, 2), np.uint8), "bgr", r"\(8, 8, 2\)"),
+        (np.zeros((8, 8), np.uint8), "bgr", r"\(8, 8\)"),
+        (np.zeros((8, 8, 3), np.uint8), "bgra", "bgra"),
+        (np.zeros((8, 8, 3), np.uint16), "bgr", "uint16"),
+        (np.zeros((0, 8, 3), np.uint8), "bgr", "0"),
+        ("a path", "bgr", "str"),
+    ],
+)
+def test_an_image_that_does_not_fit_its_format_is_refused_by_name(segmenter, image, format, message):
+    with pytest.raises(FrameError, match=message):
+        segmenter(image, format=PixelFormat(format))
+
+
+def test_the_mask_can_be_written_into_memory_of_the_callers_own(segmenter):
+    out = np.empty((60, 96), np.uint8)
+    assert segmenter(stripes(60, 96), out=out).mask is out
+    with pytest.raises(FrameError, match="out has shape"):
+        segmenter(stripes(60, 97), out=out)
+
+
+def test_a_closed_segmenter_says_so():
+    engine = FakeEngine(brightness, (32, 32))
+    segmenter = Segmenter(engine, colour_spec())
+    segmenter.close()
+    segmenter.close()
+    assert engine.closed
+    with pytest.raises(EngineError, match="closed"):
+        segmenter(stripes(8, 8))
+
+
+def test_frames_from_many_threads_get_their_own_masks(segmenter):
+    from concurrent.futures import ThreadPoolExecutor
+
+    images = [stripes(40 + i, 60 + i) for i in range(16)] * 4
+    expected = [segmenter(image).mask for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        for want, got in zip(expected, pool.map(segmenter, images), strict=True):
+            assert np.array_equal(want, got.mask)

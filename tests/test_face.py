@@ -1,0 +1,38 @@
+"""The public face is small, light and quiet."""
+
+import subprocess
+import sys
+
+import pytest
+
+import segrt
+
+HEAVY = ("torch", "openvino", "onnxruntime", "onnx", "cv2", "av", "rich", "tensorrt", "kornia", "segrt._core")
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_segrt_loads_numpy_and_nothing_heavier():
+    loaded = python("import sys, segrt; print(*sys.modules)").split()
+    assert "numpy" in loaded
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+def test_the_command_line_is_built_without_loading_a_backend():
+    loaded = python("import sys; from segrt.cli import parser; parser(); print(*sys.modules)").split()
+    assert [name for name in HEAVY if name in loaded] == []
+
+
+@pytest.mark.parametrize("name", segrt.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(segrt, name)
+    assert name in dir(segrt)
+    if callable(value):
+        assert value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nothing"):
+        segrt.nothing  # noqa: B018
