@@ -46,9 +46,10 @@ def read_onnx(path: Path) -> OnnxFile:
         raise ModelError(f"there is no model file {path}")
     if path.stat().st_size == 0:
         raise ModelError(f"{path} is empty, expected an ONNX model")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # unmapped with its last slice
         try:
-            found = _model(memoryview(data))
+            found = _model(data)
         except (ValueError, IndexError, UnicodeDecodeError):
             raise ModelError(f"{path} is not an ONNX model, or is cut short") from None
     if not found.inputs or not found.outputs:
@@ -58,13 +59,12 @@ def read_onnx(path: Path) -> OnnxFile:
 
 def _model(data: memoryview) -> OnnxFile:
     found = OnnxFile({}, {}, {})
-    with data:
-        for number, value in _fields(data):
-            if number == _MODEL_METADATA and isinstance(value, memoryview):
-                entry = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
-                found.metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
-            elif number == _MODEL_GRAPH and isinstance(value, memoryview):
-                _graph(value, found)
+    for number, value in _fields(data):
+        if number == _MODEL_METADATA and isinstance(value, memoryview):
+            entry = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
+            found.metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
+        elif number == _MODEL_GRAPH and isinstance(value, memoryview):
+            _graph(value, found)
     return found
 
 

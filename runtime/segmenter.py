@@ -57,9 +57,10 @@ class Segmenter:
             EngineError: the segmenter is closed.
         """
         if isinstance(image, Frame):
-            if image.status is not Status.OK or image.image is None:
-                return Segmentation(None, image.status)
-            image, format = image.image, image.format
+            frame = image
+            if frame.status is not Status.OK or frame.image is None:
+                return Segmentation(None, frame.status)
+            image, format = frame.image, frame.format
         with self._lock:
             if self._closed:
                 raise EngineError("this segmenter is closed: open another")

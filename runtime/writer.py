@@ -59,10 +59,13 @@ class Writer:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             if self._failure is None:
-                start = perf_counter()
-                self._each(lambda sink, item=item: sink.write(*item))
-                self.latencies.add((perf_counter() - start) * 1e3)
+                self._write(*item)
         self._each(lambda sink: sink.close())
+
+    def _write(self, frame: Frame, segmentation: Segmentation) -> None:
+        start = perf_counter()
+        self._each(lambda sink: sink.write(frame, segmentation))
+        self.latencies.add((perf_counter() - start) * 1e3)
 
     def _each(self, act: Callable[[Sink], None]) -> None:
         for sink in list(self._open):

@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from segrt.runtime.pipeline import STEPS, Report
-from segrt.runtime.segmenter import Segmenter
-from segrt.runtime.sources.base import Source
-from segrt.runtime.types import Frame, Segmentation
+from ..pipeline import STEPS, Report
+from ..segmenter import Segmenter
+from ..sources.base import Source
+from ..types import Frame, Segmentation
 
 _REFRESH_S = 0.1
 

@@ -29,9 +29,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _machine_rows() -> list[tuple[str, str]]:
     from segrt import __version__
-    from segrt.runtime import kernels
-    from segrt.runtime.engines import BACKENDS, available, choose, usable_cores
-    from segrt.runtime.model import shipped
+
+    from .. import kernels
+    from ..engines import BACKENDS, available, choose, usable_cores
+    from ..model import shipped
 
     rows = [
         ("segrt", f"{__version__}, Python {platform.python_version()}"),
@@ -49,7 +50,7 @@ def _machine_rows() -> list[tuple[str, str]]:
 
 
 def _model_rows(name: str) -> list[tuple[str, str]]:
-    from segrt.runtime.model import load
+    from ..model import load
 
     model = load(name)
     spec = model.spec

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segrt.runtime.placement import Fit
-from segrt.runtime.spec import Activation, ColourOrder
+from ..placement import Fit
+from ..spec import Activation, ColourOrder
 
 if TYPE_CHECKING:
-    from segrt.runtime.pipeline import Report
-    from segrt.runtime.segmenter import Segmenter
-    from segrt.runtime.sinks.base import Sink
-    from segrt.runtime.sources.base import Source
+    from ..pipeline import Report
+    from ..segmenter import Segmenter
+    from ..sinks.base import Sink
+    from ..sources.base import Source
 
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -86,12 +86,11 @@ def spec_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> int:
     """Run to the end of the source; returns the exit status."""
-    from segrt.runtime.api import open as open_model
-    from segrt.runtime.engines import choose
-    from segrt.runtime.pipeline import Pipeline
-    from segrt.runtime.reader import Drop
-    from segrt.runtime.sources import open_source
-
+    from ..api import open as open_model
+    from ..engines import choose
+    from ..pipeline import Pipeline
+    from ..reader import Drop
+    from ..sources import open_source
     from ._progress import Progress, print_table
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop finishes the files, as Ctrl-C
@@ -122,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _sinks(options: argparse.Namespace, source: Source, segmenter: Segmenter) -> list[Sink]:
     """Open the outputs that were asked for; each checks its place at once and writes nothing before a frame."""
-    from segrt.runtime.overlay import Overlay
-    from segrt.runtime.sinks import JsonLinesSink, MaskSink, OverlayVideoSink, WindowSink
+    from ..overlay import Overlay
+    from ..sinks import JsonLinesSink, MaskSink, OverlayVideoSink, WindowSink
 
     draw = Overlay(segmenter.spec, options.alpha)
     sinks: list[Sink] = []

@@ -11,9 +11,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple, cast
 
-from segrt.runtime.errors import EngineError
-from segrt.runtime.model import Model
-
+from ..errors import EngineError
+from ..model import Model
 from .base import Engine, EngineInfo, Layout
 from .fake import FakeEngine
 

@@ -8,9 +8,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from segrt.runtime.errors import EngineError
-from segrt.runtime.model import Model
-
+from ..errors import EngineError
+from ..model import Model
 from .base import EngineInfo, Layout
 
 _FATAL = 4  # ONNX Runtime's log level: its warnings are about its own optimiser, not about the user's model

@@ -11,9 +11,8 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 
-from segrt.runtime.errors import EngineError
-from segrt.runtime.model import Model
-
+from ..errors import EngineError
+from ..model import Model
 from .base import EngineInfo, Layout
 
 

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor
 
-from segrt.runtime.errors import EngineError
-from segrt.runtime.model import Model
-
+from ..errors import EngineError
+from ..model import Model
 from .base import EngineInfo, Layout
 
 Attributes = Mapping[str, Any]
