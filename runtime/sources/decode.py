@@ -1,0 +1,161 @@
+"""Demux and decode one video stream into frames, each picture of the file exactly once as far as that can be known."""
+
+from __future__ import annotations
+
+from collections import deque
+from fractions import Fraction
+from time import perf_counter
+
+import av
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from ..errors import SourceError
+from ..types import Frame, Status
+from .convert import Converter
+from .holes import has_hole, is_reference, nal_length_size
+from .ledger import Entry, Ledger
+
+THREADS = 2
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art
+
+
+class Decoder:
+    """Frames of one stream in the order in which they are shown.
+
+    A frame is CORRUPT where the decoder refused its packet or flagged the picture, where the container says that the
+    packet is damaged or the packet has a hole, and also from a damaged picture on to the next keyframe, because
+    these pictures are predicted from it. Flipped bits that still make sense to the decoder cannot be seen.
+
+    Args:
+        live: give each picture out at once (see `Ledger`).
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, *, live: bool = False) -> None:
+        self.packets_read = 0
+        self.frames_ok = 0
+        self.frames_given = 0
+        self.error: str | None = None  # why reading stopped before the end
+        self._packets = container.demux(stream)
+        self._stream = stream
+        self._context = stream.codec_context
+        self._convert = Converter()
+        self._ledger: Ledger[av.VideoFrame] = Ledger(wait=not live)
+        self._ready: deque[Entry[av.VideoFrame]] = deque()
+        self._ended = False
+        self._last_pts: int | None = None
+        self._codec = self._context.name
+        self._length_size = nal_length_size(self._codec, self._context.extradata)
+        # One packet is one picture there. Elsewhere packets may be fields or pictures that are never shown.
+        self._one_each = bool(self._length_size)
+        _set_up(self._context)
+
+    def next(self) -> Frame | None:
+        """The next frame; None at the end, then `error` says why if it came early."""
+        start = perf_counter()
+        while not self._ready and not self._ended:
+            self._step()
+            self._ready.extend(self._ledger.take(ended=self._ended))
+        if not self._ready:
+            return None
+        entry = self._ready.popleft()
+        image = None if entry.picture is None else self._convert(entry.picture)
+        pts = self._pts(entry)
+        frame = Frame(
+            image,
+            self.frames_given,
+            pts=pts,
+            time_base=self._stream.time_base,
+            status=Status.CORRUPT if entry.corrupt or image is None else Status.OK,
+            decode_ms=(perf_counter() - start) * 1e3,
+        )
+        self.frames_given += 1
+        self.frames_ok += frame.status is Status.OK
+        return frame
+
+    def _step(self) -> None:
+        """Send one packet to the decoder, or at the end let it give what it still holds."""
+        try:
+            packet = next(self._packets, None)
+        except av.error.FFmpegError as error:
+            self.error, packet = _reason(error), None
+        if packet is None:
+            self._ended = True
+            self._decode(None, None)
+        elif packet.size:  # an empty packet says "as before", or is the end
+            self.packets_read += 1
+            data = bytes(packet)
+            number = self._ledger.sent(
+                packet.pts,
+                key=packet.is_keyframe,
+                damaged=packet.is_corrupt or has_hole(data, self._codec, self._length_size),
+                reference=is_reference(data, self._codec, self._length_size),
+                expected=self._one_each and not packet.is_discard,
+            )
+            packet.opaque = number
+            self._decode(packet, number)
+
+    def _decode(self, packet: av.Packet[VideoStream] | None, number: int | None) -> None:
+        try:
+            pictures = self._context.decode(packet)
+        except EOFError:
+            return
+        except av.error.FFmpegError:
+            if number is not None:
+                self._ledger.failed(number)
+            return
+        for picture in pictures:
+            if picture.interlaced_frame:
+                self._one_each = False  # a packet may be one field, half a picture
+            sent_as = picture.opaque if isinstance(picture.opaque, int) else None
+            self._ledger.came(sent_as, picture, flagged=picture.is_corrupt)
+
+    def _pts(self, entry: Entry[av.VideoFrame]) -> int:
+        pts = entry.pts if entry.picture is None or entry.picture.pts is None else entry.picture.pts
+        if pts is None:
+            pts = 0 if self._last_pts is None else self._last_pts + self._duration(entry.picture)
+        self._last_pts = pts
+        return pts
+
+    def _duration(self, picture: av.VideoFrame | None) -> int:
+        """Of one frame in ticks of the stream's clock, at least one."""
+        if picture is not None and picture.duration:
+            return int(picture.duration)
+        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        return max(round(1 / (rate * (self._stream.time_base or Fraction(1, 90000)))), 1)
+
+
+def first_picture_stream(container: InputContainer, name: str) -> VideoStream:
+    """The first video stream that is neither cover art nor of an unknown codec.
+
+    Raises:
+        SourceError: there is none; says what there is instead.
+    """
+    for stream in container.streams:
+        art = int(stream.disposition) & _ATTACHED_PICTURE
+        if isinstance(stream, VideoStream) and stream.codec_context is not None and not art:
+            return stream
+    kinds = [f"{stream.type} ({_codec_name(stream)})" for stream in container.streams]
+    raise SourceError(f"{name} has no video: found {', '.join(kinds) or 'no streams'}; expected a video stream")
+
+
+def _set_up(context: av.VideoCodecContext) -> None:
+    # Slices only: decoding several frames at once would hold each back by another frame, attach errors to the wrong
+    # packets, and take its time from the network's threads.
+    context.thread_type = "SLICE"
+    context.thread_count = THREADS
+    context.copy_opaque = True  # tells which packet a picture comes from
+    # Without it the H.264 and H.265 decoders silently leave out pictures that they could not restore.
+    context.flags |= Flags.output_corrupt
+    if context.name == "mjpeg":  # the only way to hear of a truncated picture; it has no flag for that
+        context.options = {"err_detect": "explode"}
+
+
+def _codec_name(stream: av.stream.Stream) -> str:
+    context = getattr(stream, "codec_context", None)
+    return context.name if context is not None else "unknown codec"
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    return (error.strerror or str(error)).lower()

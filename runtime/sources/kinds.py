@@ -1,0 +1,48 @@
+"""What kind of source a piece of text names."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+
+STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp")
+
+# Not .gif: an animation is a video, and a GIF of one picture is a video of one frame.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".pgm", ".ppm", ".pnm")
+
+
+class Kind(Enum):
+    """How a source is read."""
+
+    CAMERA = "camera"
+    STREAM = "stream"
+    IMAGES = "images"
+    VIDEO = "video"
+    UNKNOWN_URL = "unknown url"
+
+
+def kind_of(text: str) -> Kind:
+    """The first rule that fits decides; a file that exists is never taken for a glob or URL."""
+    path = Path(text)
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
+    rules = (
+        (text.isdecimal() or re.fullmatch(r"/dev/video\d+", text) is not None, Kind.CAMERA),
+        (path.is_dir(), Kind.IMAGES),
+        (is_image_name(text) and not scheme, Kind.IMAGES),
+        (path.exists(), Kind.VIDEO),
+        (scheme in STREAM_SCHEMES, Kind.STREAM),
+        (scheme == "" and is_glob(text), Kind.IMAGES),
+        (scheme not in ("", "file"), Kind.UNKNOWN_URL),
+    )
+    return next((kind for holds, kind in rules if holds), Kind.VIDEO)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name ends like an image's."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_glob(text: str) -> bool:
+    """Whether a path has wildcards."""
+    return any(sign in text for sign in "*?[")

@@ -1,0 +1,99 @@
+"""Frames from a URL through PyAV: RTSP, HTTP, RTMP, SRT, UDP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from threading import Event, Lock
+
+import av
+from av.container import InputContainer
+
+from ..errors import SourceError
+from ..types import Frame
+from .base import Closing
+from .decode import Decoder, first_picture_stream
+
+_LOW_LATENCY = {
+    "fflags": "nobuffer",  # do not hold packets back while the streams are being probed
+    "flags": "low_delay",
+    "rtsp_transport": "tcp",  # a lost datagram is a damaged picture, up to the next keyframe
+    "rw_timeout": "",  # microseconds; filled in
+    "timeout": "",
+}
+
+
+class StreamSource(Closing):
+    """The first video stream behind a URL. A disconnect ends the iteration; `problem` then says so.
+
+    Args:
+        url: may hold a password, which is never shown.
+        timeout_s: how long the other side may stay silent, when connecting and at each packet.
+    Raises:
+        SourceError: nobody answers within the timeout, or what answers is not a video.
+    """
+
+    live = True
+    frame_count: int | None = None
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self.name = without_password(url)
+        self.problem: str | None = None
+        self._timeout_s = timeout_s
+        self._stop, self._busy = Event(), Lock()
+        self._container = self._open(url)
+        try:
+            self._stream = first_picture_stream(self._container, self.name)
+        except SourceError:
+            self._container.close()
+            raise
+        self.rate: Fraction | None = self._stream.average_rate
+        self.size_hw: tuple[int, int] | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        decoder = Decoder(self._container, self._stream, live=True)
+        try:
+            while not self._stop.is_set():
+                with self._busy:
+                    if self._stop.is_set():
+                        break
+                    frame = decoder.next()
+                if frame is None:
+                    self.problem = self._why_ended(decoder)
+                    break
+                yield frame
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Hang up. From another thread: the reading thread does so after the frame at hand, or at its timeout."""
+        self._stop.set()
+        if self._busy.acquire(blocking=False):
+            try:
+                self._container.close()
+            finally:
+                self._busy.release()
+
+    def _open(self, url: str) -> InputContainer:
+        microseconds = str(int(self._timeout_s * 1e6))
+        options = _LOW_LATENCY | {"rw_timeout": microseconds, "timeout": microseconds}
+        try:
+            return av.open(url, mode="r", options=options, timeout=self._timeout_s, metadata_errors="replace")
+        except (av.error.FFmpegError, OSError) as error:
+            raise SourceError(f"{self.name} cannot be opened: {self._reason(error)}") from None
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, (av.error.ExitError, TimeoutError)):
+            return f"no answer within {self._timeout_s:g} s; is the address right, and is the sender running?"
+        return (getattr(error, "strerror", None) or str(error)).lower()
+
+    def _why_ended(self, decoder: Decoder) -> str | None:
+        if decoder.error is None:
+            return None
+        return f"{self.name} broke off after {decoder.frames_given} frames: {decoder.error}"
+
+
+def without_password(url: str) -> str:
+    """A URL that may be shown: user and password are replaced by ***."""
+    return re.sub(r"^(\w+://)[^/@]+@", r"\1***@", url)
