@@ -45,7 +45,8 @@ def open(
         spec["fit"] = Fit(fit)
     loaded = load(model, spec)
     engine = open_engine(loaded, backend=backend, device=device, threads=threads)
-    return Segmenter(engine, loaded.spec, threads=min(threads or KERNEL_THREADS, KERNEL_THREADS))
+    kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
+    return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads)
 
 
 def run(

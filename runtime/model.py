@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelError
-from .onnx_file import OnnxFile, read_onnx
+from .onnx_file import OnnxFile, nonfinite_weights, read_onnx
 from .spec import SPEC_KEY, ModelSpec
 
 SHIPPED_DIR = Path(__file__).parent / "models"
@@ -22,6 +22,7 @@ class Model:
     spec: ModelSpec
     input_name: str
     output_name: str
+    defect: str | None = None  # one line on why no mask of this model can be believed
 
     def sha256(self) -> str:
         """Hash of the file's bytes, in hexadecimal."""
@@ -79,7 +80,7 @@ def load(name: str | Path, given: dict[str, Any] | None = None) -> Model:
             "(and --colour-order, --fit), or export the model with segrt export"
         )
     _check(path, onnx, spec)
-    return Model(path, spec, next(iter(onnx.inputs)), next(iter(onnx.outputs)))
+    return Model(path, spec, next(iter(onnx.inputs)), next(iter(onnx.outputs)), _defect(path))
 
 
 def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
@@ -89,6 +90,15 @@ def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
             f"{path} has an input of {_text(shape)}, expected 1x3xHxW with fixed H and W: export it with fixed sizes"
         )
     return shape[2], shape[3]
+
+
+def _defect(path: Path) -> str | None:
+    bad = nonfinite_weights(path)
+    if not bad:
+        return None
+    name, count = next(iter(bad.items()))
+    others = f" and {len(bad) - 1} more of its weights" if len(bad) > 1 else ""
+    return f"{path} holds {count} NaN or infinite values in {name!r}{others}: the file is damaged, or training diverged"
 
 
 def _check(path: Path, onnx: OnnxFile, spec: ModelSpec) -> None:

@@ -10,16 +10,23 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .errors import ModelError
 
 # Field numbers in onnx.proto (ONNX IR specification).
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
-_TENSOR_NAME = 8
+_TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW = 2, 4, 8, 9
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 1
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+# TensorProto.DataType of the floating-point types that numpy knows.
+_FLOAT_TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -55,6 +62,33 @@ def read_onnx(path: Path) -> OnnxFile:
     if not found.inputs or not found.outputs:
         raise ModelError(f"{path} is not an ONNX model: no graph with an input and an output was found in it")
     return found
+
+
+def nonfinite_weights(path: Path) -> dict[str, int]:
+    """How many NaN and infinities each weight of a readable ONNX file holds; weights without any are left out.
+
+    Backends may hide them: OpenVINO's ReLU, for one, turns NaN into 0, and the network then gives finite nonsense.
+    Weights in files of their own (external data) and in bfloat16 are not looked at.
+    """
+    counts = {}
+    for graph in _messages(memoryview(path.read_bytes()), _MODEL_GRAPH):
+        for tensor in _messages(graph, _GRAPH_INITIALIZER):
+            name, values = _weight(tensor)
+            if bad := int(np.count_nonzero(~np.isfinite(values))):
+                counts[name] = bad
+    return counts
+
+
+def _weight(tensor: memoryview) -> tuple[str, NDArray[Any]]:
+    name, dtype, data = "", None, memoryview(b"")
+    for number, value in _fields(tensor):
+        if isinstance(value, int):
+            dtype = _FLOAT_TYPES.get(value) if number == _TENSOR_TYPE else dtype
+        elif number == _TENSOR_NAME:
+            name = bytes(value).decode()
+        elif number in (_TENSOR_RAW, _TENSOR_FLOATS):
+            data = value
+    return name, np.frombuffer(data, dtype) if dtype else np.zeros(0)
 
 
 def _model(data: memoryview) -> OnnxFile:

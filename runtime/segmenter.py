@@ -26,12 +26,16 @@ class Segmenter:
     Args:
         engine: compiled from the model that `spec` describes; closed with the segmenter.
         spec: how to feed and read it.
+        defect: why no answer of this engine can be believed, if so: then every segmentation is INVALID.
         threads: CPU threads of the pixel kernels.
     """
 
-    def __init__(self, engine: Engine, spec: ModelSpec, *, threads: int = KERNEL_THREADS) -> None:
+    def __init__(
+        self, engine: Engine, spec: ModelSpec, *, defect: str | None = None, threads: int = KERNEL_THREADS
+    ) -> None:
         self.engine = engine
         self.spec = spec
+        self.defect = defect
         self._threads = threads
         self._lock = Lock()
         self._previous: Mask | None = None
@@ -93,7 +97,7 @@ class Segmenter:
         measured = kernels.postprocess(
             logits, placement, self.spec.activation, mask, previous=previous, threads=self._threads
         )
-        if measured.nonfinite:
+        if measured.nonfinite or self.defect:
             self._previous = None
             return Segmentation(None, Status.INVALID, nonfinite=measured.nonfinite)
         seen = int(measured.areas_px.sum())

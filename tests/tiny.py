@@ -26,19 +26,22 @@ def colour_spec(input_hw: tuple[int, int] = (32, 32), **changes: object) -> Mode
     return ModelSpec(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def colour_net(path: Path, spec: ModelSpec | None = None, *, with_spec: bool = True, bias: float = 0.0) -> Path:
+def colour_net(
+    path: Path, spec: ModelSpec | None = None, *, with_spec: bool = True, bias: float = 0.0, gain: float = 1.0
+) -> Path:
     """Write a network that tells red, green and blue from dark, with logits at a quarter of the input's size.
 
     A 4x4 convolution with stride 4 averages each channel; a class's logit is its channel's brightness.
 
     Args:
-        bias: added to every logit; NaN makes a network whose output is never finite.
+        bias: added to every logit.
+        gain: of the brightness; one near float32's largest makes logits that overflow to infinity.
     """
     spec = spec or colour_spec()
     height, width = spec.input_hw
     weight = np.zeros((4, 3, 4, 4), np.float32)
     for channel in range(3):
-        weight[channel + 1, channel] = 1 / 16
+        weight[channel + 1, channel] = gain / 16
     biases = np.full(4, bias, np.float32)
     graph = helper.make_graph(
         [helper.make_node("Conv", ["image", "weight", "bias"], ["logits"], strides=[4, 4])],

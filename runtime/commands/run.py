@@ -106,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
                 **spec_options(options),
             )
         )
+        if segmenter.defect:
+            print(f"segrt: {segmenter.defect}; no frame will get a mask", file=sys.stderr)
         sinks = _sinks(options, source, segmenter)
         progress = None
         if not options.quiet:

@@ -36,8 +36,9 @@ def test_the_default_model_gives_the_same_mask_through_every_backend(backend, ca
 
 
 @pytest.mark.parametrize("backend", BACKEND_NAMES)
-def test_weights_that_are_nan_never_become_a_class(backend, tmp_path, cache):
-    path = colour_net(tmp_path / "nan.onnx", bias=float("nan"))
+@pytest.mark.parametrize("damage", [{"bias": float("nan")}, {"bias": 3e38, "gain": 3e38}])
+def test_an_answer_that_is_not_finite_never_becomes_a_class(backend, damage, tmp_path, cache):
+    path = colour_net(tmp_path / "bad.onnx", **damage)
     with segrt.open(path, backend=backend) as segment:
         result = segment(stripes(60, 96))
     assert result.status is segrt.Status.INVALID
@@ -122,3 +123,26 @@ def test_an_engine_is_opened_with_the_threads_that_were_asked_for(tmp_path, cach
     assert engine.info.threads == 1
     engine.close()
     engine.close()
+
+
+def test_nan_weights_that_a_backend_hides_make_every_segmentation_invalid(tmp_path, cache):
+    """OpenVINO's ReLU turns NaN into 0: the logits are finite, and wrong."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    path = colour_net(tmp_path / "net.onnx")
+    model = onnx.load(str(path))
+    eye = np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1)
+    model.graph.node[0].output[0] = "hidden"
+    model.graph.node.append(helper.make_node("Relu", ["hidden"], ["positive"]))
+    model.graph.node.append(helper.make_node("Conv", ["positive", "eye"], ["logits"]))
+    weight = numpy_helper.to_array(model.graph.initializer[0]).copy()
+    weight[1, 0, 0, 0] = np.nan
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "weight"))
+    model.graph.initializer.append(numpy_helper.from_array(eye, "eye"))
+    onnx.save(model, str(path))
+    with segrt.open(path, backend="openvino") as segment:
+        result = segment(stripes(60, 96))
+        assert np.isfinite(segment.engine.infer()).all()
+    assert (result.status, result.mask) == (segrt.Status.INVALID, None)
+    assert "1 NaN or infinite values in 'weight'" in segment.defect
