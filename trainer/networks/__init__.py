@@ -1,0 +1,97 @@
+"""The networks by name: how each is built from its settings, and what its input must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from segrt.runtime.errors import ConfigError
+from segrt.runtime.spec import ColourOrder
+
+from ..config import NetworkConfig
+from .light import LightNet
+from .squeezenet import MEAN_BGR, SqueezeNetEncoder
+from .unet import UNet
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table: a constructor, and how bytes become the network's input, `(byte - mean) / std`."""
+
+    build: Callable[[int, NetworkConfig], nn.Module]
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    colour_order: ColourOrder = ColourOrder.RGB
+
+
+NETWORKS = {
+    "unet": Kind(lambda classes, config: UNet(classes, config.width, config.depth)),
+    "light": Kind(lambda classes, config: LightNet(classes, config.width), MEAN_BGR, (1.0, 1.0, 1.0), ColourOrder.BGR),
+}
+
+
+def kind_of(config: NetworkConfig) -> Kind:
+    """The table's row for `config.name`."""
+    if config.name not in NETWORKS:
+        raise ConfigError(f"network.name {config.name!r} is unknown; known are {', '.join(NETWORKS)}")
+    return NETWORKS[config.name]
+
+
+def build_network(config: NetworkConfig, classes: int, size_hw: tuple[int, int] | None = None) -> nn.Module:
+    """Build a network with fresh weights; `load_encoder` gives it pretrained ones.
+
+    Raises:
+        ConfigError: unknown name, or `size_hw` is no multiple of what the network halves down to.
+    """
+    network = kind_of(config).build(classes, config)
+    multiple = network.multiple
+    assert isinstance(multiple, int)
+    if size_hw is not None and any(length % multiple for length in size_hw):
+        raise ConfigError(f"network {config.name!r} needs sizes that are multiples of {multiple}, found {size_hw}")
+    return network
+
+
+def load_encoder(network: nn.Module, config: NetworkConfig) -> None:
+    """Fill the encoder from `config.weights`, if it names a file."""
+    if not config.weights:
+        return
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, SqueezeNetEncoder):
+        raise ConfigError(f"network.weights is given, but network {config.name!r} has no encoder that reads it")
+    encoder.load_npz(config.weights)
+
+
+class Size(NamedTuple):
+    """How large a network is."""
+
+    parameters: int
+    macs: int  # multiply-accumulates of the convolutions for one input; 1 MAC = 2 FLOP
+
+
+def measure_size(network: nn.Module, size_hw: tuple[int, int]) -> Size:
+    """Count parameters, and the convolutions' work for one input of `size_hw`; nothing is computed (meta device)."""
+    macs = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal macs
+        assert isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+        taps = (
+            module.weight[0].numel() if isinstance(module, nn.Conv2d) else module.weight.numel() // module.out_channels
+        )
+        if isinstance(module, nn.ConvTranspose2d):  # each output pixel gathers kernel / stride taps per axis
+            taps //= module.stride[0] * module.stride[1]
+        macs += output.numel() * taps
+
+    import copy
+
+    twin = copy.deepcopy(network).to("meta").eval()
+    for module in twin.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        twin(torch.empty(1, 3, *size_hw, device="meta"))
+    return Size(sum(parameter.numel() for parameter in network.parameters()), macs)

@@ -1,0 +1,142 @@
+"""Training pictures made harder: seen from elsewhere, in other light, by a worse camera.
+
+The aim is a network for an intraoral scanner's frames that learns from ordinary photos: close-ups where one tooth may
+fill the view, motion blur, a light that fades towards the corners, glare on wet surfaces.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import kornia.augmentation as K
+import numpy as np
+import torch
+from kornia.geometry.transform import warp_perspective
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segrt.runtime.placement import place
+
+from .config import IGNORE_ID, AugmentConfig, InputConfig
+
+Matrix = NDArray[np.float64]
+"""(3, 3): takes a pixel (x, y, 1) of one picture to another; whole numbers are pixel centres."""
+
+
+class Augmentation:
+    """Pictures of any sizes in, one batch of crops out; `rng` and torch's generator decide everything."""
+
+    def __init__(self, config: AugmentConfig, fitted: InputConfig, crop_hw: tuple[int, int]) -> None:
+        self.config, self.fitted, self.crop_hw = config, fitted, crop_hw
+        self.colour = K.AugmentationSequential(*_colour_steps(config), data_keys=["input"])
+
+    def __call__(
+        self, pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]], rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Crop and colour.
+
+        Args:
+            pairs: (h, w, 3) uint8 BGR pictures and (h, w) uint8 masks.
+            rng: decides the geometry; the colours come from torch's global generator.
+        Returns:
+            (n, 3, *crop_hw) uint8 RGB, and (n, *crop_hw) uint8 ids, 255 outside the pictures.
+        """
+        images, masks = [], []
+        for image, mask in pairs:
+            matrix = random_view(image.shape[:2], self.fitted, self.crop_hw, self.config, rng)
+            seen, ids = warp(image, mask, matrix, self.crop_hw)
+            images.append(seen)
+            masks.append(ids)
+        batch = _fade_corners(torch.cat(images), self.config.vignette)  # (n, 3, h, w) 0..1
+        batch = self.colour(batch)
+        return (batch.clamp(0, 1) * 255).round().to(torch.uint8), torch.stack(masks)
+
+
+def fitting(frame_hw: tuple[int, int], fitted: InputConfig) -> Matrix:
+    """Where the runtime's preprocess puts each pixel of a frame: its half-pixel resize as a matrix."""
+    placement = place(frame_hw, fitted.size_hw, fitted.fit)
+    source, target = placement.source, placement.target
+    x, y = target.width / source.width, target.height / source.height
+    return np.array(
+        [[x, 0, target.x + (0.5 - source.x) * x - 0.5], [0, y, target.y + (0.5 - source.y) * y - 0.5], [0, 0, 1]]
+    )
+
+
+def random_view(
+    frame_hw: tuple[int, int],
+    fitted: InputConfig,
+    crop_hw: tuple[int, int],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> Matrix:
+    """From a frame's pixels to a crop's: fitted into the input as in use, then zoomed, stretched, turned and tilted."""
+    zoom = math.exp(rng.uniform(math.log(config.scale[0]), math.log(config.scale[1])))
+    stretch = math.exp(rng.uniform(-0.5, 0.5) * math.log(config.aspect))
+    angle = math.radians(rng.uniform(-config.rotation_deg, config.rotation_deg))
+    if rng.random() < config.quarter_turn:
+        angle += math.pi / 2 * rng.choice((-1, 1))
+    x = zoom * stretch * (-1 if rng.random() < config.flip else 1)
+    y = zoom / stretch * (-1 if rng.random() < config.flip_vertical else 1)
+    cos, sin = math.cos(angle), math.sin(angle)
+    centre_x = _visible_centre(fitted.size_hw[1], crop_hw[1] / abs(x), rng)
+    centre_y = _visible_centre(fitted.size_hw[0], crop_hw[0] / abs(y), rng)
+    turn = np.array([[cos * x, -sin * y, 0], [sin * x, cos * y, 0], [0, 0, 1]])
+    tilt = np.eye(3)
+    tilt[2, :2] = rng.uniform(-1, 1, 2) * config.perspective / np.array(crop_hw[::-1])
+    into_crop = _shift((crop_hw[1] - 1) / 2, (crop_hw[0] - 1) / 2)
+    matrix: Matrix = into_crop @ tilt @ turn @ _shift(-centre_x, -centre_y) @ fitting(frame_hw, fitted)
+    return matrix
+
+
+def warp(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], matrix: Matrix, size_hw: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """See picture and mask through `matrix`, bilinear without antialiasing as the runtime does.
+
+    Returns:
+        (1, 3, *size_hw) float32 RGB 0..1, black outside; (*size_hw) uint8 ids, 255 outside.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None].float() / 255
+    ids = torch.from_numpy(mask)[None, None].float() + 1  # so that the zeros around the mask are no class
+    matrices = torch.from_numpy(matrix)[None].float()
+    seen: Tensor = warp_perspective(pixels, matrices, size_hw, align_corners=True)
+    seen_ids: Tensor = warp_perspective(ids, matrices, size_hw, mode="nearest", align_corners=True)
+    seen_ids = seen_ids[0, 0] - 1
+    return seen, torch.where(seen_ids < 0, IGNORE_ID, seen_ids).to(torch.uint8)
+
+
+def _visible_centre(length: int, view: float, rng: np.random.Generator) -> float:
+    """A middle for a view of `view` pixels: inside the picture if smaller than it, else with the picture inside."""
+    half = view / 2
+    return float(rng.uniform(min(half, length - half), max(half, length - half)))
+
+
+def _shift(x: float, y: float) -> Matrix:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
+
+
+def _colour_steps(config: AugmentConfig) -> list[Any]:
+    """What light, lens, a moving hand and the sensor do, in that order."""
+    brightness, contrast, saturation, hue = config.jitter
+    glare = {"center": (0.05, 0.95), "sign": 1.0, "p": config.specular}
+    return [
+        K.RandomGaussianIllumination(gain=(0.4, 1.0), sigma=(0.01, 0.05), **glare),
+        K.RandomGaussianIllumination(gain=(0.1, 0.5), sigma=(0.05, 0.3), **glare),
+        K.ColorJiggle(brightness, contrast, saturation, hue, p=config.jitter_probability),
+        K.RandomGamma(config.gamma, p=config.gamma_probability),
+        K.RandomGrayscale(p=config.grey),
+        K.RandomGaussianBlur((9, 9), (0.5, 2.5), p=config.blur),
+        K.RandomMotionBlur((3, 13), 90.0, 0.0, p=config.motion),
+        K.RandomGaussianNoise(std=0.03, p=config.noise),
+    ]
+
+
+def _fade_corners(batch: Tensor, probability: float) -> Tensor:
+    """Darken some pictures of (n, 3, h, w) with the distance from a point near the middle (kornia has no vignette)."""
+    n, _, height, width = batch.shape
+    drawn = torch.rand(n, 4, 1, 1)
+    y = torch.linspace(-1, 1, height)[:, None] - (drawn[:, 0] - 0.5)
+    x = torch.linspace(-1, 1, width)[None] - (drawn[:, 1] - 0.5)
+    strength = drawn[:, 2] * (drawn[:, 3] < probability)  # (n, 1, 1)
+    return batch * (1 - 0.5 * strength * (x**2 + y**2)).clamp(min=0.05)[:, None]

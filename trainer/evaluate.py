@@ -1,0 +1,91 @@
+"""A network against a folder of pictures with masks, at the pictures' own sizes, as the runtime would use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segrt.runtime.placement import Placement, place
+from segrt.runtime.spec import ColourOrder, ModelSpec
+from segrt.runtime.types import UNSEEN
+
+from .data import Folder
+from .metrics import Confusion
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""(h, w, 3) uint8 BGR -> (h, w) uint8 ids."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found."""
+
+    confusion: Confusion
+    by_image: tuple[tuple[str, float], ...]  # name, mean IoU over the classes that occur; in the folder's order
+
+
+def evaluate(predict: Predict, folder: Folder, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Evaluation:
+    """Compare `predict` with every mask of `folder`."""
+    total, by_image = Confusion(len(folder.classes)), []
+    for index in progress(range(len(folder.samples))):
+        image, truth = folder.samples[index].read()
+        one = Confusion(len(folder.classes))
+        one.add(truth, predict(image))
+        total.pixels += one.pixels
+        by_image.append((folder.samples[index].image.name, one.mean_iou()))
+    return Evaluation(total, tuple(by_image))
+
+
+def predictor(network: nn.Module, spec: ModelSpec, device: torch.device | str = "cpu") -> Predict:
+    """The runtime's steps in torch: fit, normalise, infer, enlarge the logits to the picture, take the largest."""
+
+    def predict(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        placement = place(image.shape[:2], spec.input_hw, spec.fit)
+        batch = normalise(torch.from_numpy(fit_image(image, placement))[None].to(device), spec, ColourOrder.BGR)
+        with torch.inference_mode():
+            logits = network(batch).float()  # (1, classes, h, w)
+            return enlarge(logits, placement).argmax(1)[0].to(torch.uint8).cpu().numpy()
+
+    def seen_only(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        source = place(image.shape[:2], spec.input_hw, spec.fit).source
+        mask = np.full(image.shape[:2], UNSEEN, np.uint8)
+        seen = slice(source.y, source.y + source.height), slice(source.x, source.x + source.width)
+        mask[seen] = predict(image)
+        return mask
+
+    return seen_only
+
+
+def fit_image(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+    """(h, w, 3) -> (3, *input_hw) uint8, zeros around a letterboxed picture; half-pixel bilinear, no antialiasing."""
+    source, target = placement.source, placement.target
+    seen = image[source.y : source.y + source.height, source.x : source.x + source.width]
+    fitted = np.zeros((*placement.input_hw, 3), np.uint8)
+    resized = cv2.resize(seen, (target.width, target.height), interpolation=cv2.INTER_LINEAR)
+    fitted[target.y : target.y + target.height, target.x : target.x + target.width] = resized
+    return np.ascontiguousarray(fitted.transpose(2, 0, 1))
+
+
+def normalise(batch: Tensor, spec: ModelSpec, order: ColourOrder) -> Tensor:
+    """(n, 3, h, w) uint8 in `order` -> float32 `(byte - mean) / std` in the spec's order, channels last in memory."""
+    if order is not spec.colour_order:
+        batch = batch.flip(1)
+    mean, std = (torch.tensor(values, device=batch.device).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
+    return ((batch.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def enlarge(logits: Tensor, placement: Placement) -> Tensor:
+    """(n, classes, h, w) logits of the whole input -> the same over the seen part of the frame, at its own pixels."""
+    (height, width), source, target = placement.input_hw, placement.source, placement.target
+    y = (torch.arange(source.height, device=logits.device) + 0.5) * (target.height / source.height) + target.y
+    x = (torch.arange(source.width, device=logits.device) + 0.5) * (target.width / source.width) + target.x
+    grid_y, grid_x = torch.meshgrid(2 * y / height - 1, 2 * x / width - 1, indexing="ij")
+    grid = torch.stack([grid_x, grid_y], dim=-1)[None].expand(len(logits), -1, -1, -1)
+    return F.grid_sample(logits, grid, mode="bilinear", padding_mode="border", align_corners=False)

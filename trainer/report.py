@@ -1,0 +1,99 @@
+"""What a person sees of a run: a progress bar, TensorBoard scalars and pictures, and one JSON line per report."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from .config import Config
+
+EVERY = 20
+"""Iterations per report: often enough to see a run go wrong, seldom enough to cost nothing."""
+
+
+class Report:
+    """The run's log. Use with `with`; `out`/log.jsonl and `out`/tensorboard grow when a run resumes."""
+
+    def __init__(self, out: Path, config: Config, first: int) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self.config, self.console = config, Console(stderr=True)
+        self.lines = (out / "log.jsonl").open("a", encoding="utf-8")
+        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=first)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=self.console)
+        self.bar = self.progress.add_task("training", total=config.supervised.iterations, completed=first)
+        self._start_window()
+
+    def __enter__(self) -> Report:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+        self.writer.close()
+        self.lines.close()
+
+    def step(self, done: int, loss: float, rate: float, waited_s: float) -> None:
+        """Note one iteration; `waited_s` is how long the loop waited for the loader."""
+        self.losses.append(loss)
+        self.waited_s += waited_s
+        if done % EVERY == 0 or done == self.config.supervised.iterations:
+            took_s = time.perf_counter() - self.since_s
+            figures = {
+                "loss": float(np.mean(self.losses)),
+                "learning_rate": rate,
+                "images_per_s": len(self.losses) * self.config.supervised.batch / took_s,
+                "waiting_share": self.waited_s / took_s,  # near 0: the network binds; near 1: the loader does
+            }
+            self._write(done, figures)
+            self.progress.update(self.bar, completed=done, description=f"loss {figures['loss']:.3f}")
+            self._start_window()
+
+    def evaluation(self, done: int, iou: NDArray[np.float64]) -> dict[str, float]:
+        """Note IoU per class on the validation split, and return it by name."""
+        figures = {f"val_iou/{name}": float(v) for name, v in zip(self.config.data.classes, iou, strict=True)}
+        figures["val_iou/mean"] = float(np.nanmean(iou))
+        self._write(done, figures)
+        self.console.print(f"iteration {done}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        self._start_window()
+        return figures
+
+    def pictures(self, done: int, images: Tensor, masks: Tensor, logits: Tensor) -> None:
+        """Log up to four training crops: as fed, with their labels, with the network's answer.
+
+        Args:
+            images: (n, 3, h, w) uint8 RGB.
+            masks: (n, h, w) uint8 ids.
+            logits: (n, classes, h', w').
+        """
+        count = min(4, len(images))
+        answer = torch.nn.functional.interpolate(logits[:count].detach().float(), size=masks.shape[-2:]).argmax(1)
+        rows = [images[:count].float() / 255]
+        for ids in (masks[:count].long(), answer.cpu()):
+            shade = (ids / max(len(self.config.data.classes) - 1, 1)).clamp(max=1)[:, None]  # (count, 1, h, w)
+            rows.append(rows[0] * 0.5 + 0.5 * torch.where((ids == 255)[:, None], 0.5, shade))
+        grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, 3 h, count w)
+        self.writer.add_image("samples", grid, done)
+
+    def _write(self, done: int, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self.writer.add_scalar(name, value, done)
+        self.lines.write(json.dumps({"iteration": done, **figures}) + "\n")
+        self.lines.flush()
+
+    def _start_window(self) -> None:
+        self.losses: list[float] = []
+        self.waited_s = 0.0
+        self.since_s = time.perf_counter()
