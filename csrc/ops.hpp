@@ -1,0 +1,117 @@
+// The pixel work around a network: what every device must offer. Nothing here knows Python.
+//
+// The caller has checked the arguments (runtime/kernels.py): sizes are 1..32768, rectangles lie inside what they are
+// in, arrays have the stated shapes and do not overlap unless said so. Strides are in bytes and may be negative.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace segrt {
+
+enum class Format { kBgr, kRgb, kBgra, kGray8, kGray16, kNv12, kI420 };
+enum class Layout { kNhwcU8, kNchwF32, kNchwF16 };
+enum class Activation { kSoftmax, kSigmoid };
+
+/// Values of a pixel once YUV is converted to three.
+inline int channels_of(Format format) {
+    if (format == Format::kGray8 || format == Format::kGray16) return 1;
+    return format == Format::kBgra ? 4 : 3;
+}
+
+struct Rect {
+    int x, y, width, height;
+};
+
+/// `source` (in the frame) is resampled onto `target` (in the network's input).
+struct Placement {
+    int frame_height, frame_width, input_height, input_width;
+    Rect source, target;
+};
+
+/// A frame in memory. NV12 and I420 are one plane of height * 3 / 2 rows, as decoders and OpenCV give them.
+struct Image {
+    const std::uint8_t* data;
+    std::ptrdiff_t row, column, channel;  // strides; `channel` only where a pixel has several
+    Format format;
+};
+
+/// What turns a byte into a network's input, channels in the network's order.
+struct Normalization {
+    float mean[3], std[3];
+    bool rgb;  // the network's order; otherwise BGR
+};
+
+/// How to read the formats that leave a choice.
+struct Reading {
+    int white = 65535;  // the 16-bit grey that becomes 255
+    bool bt709 = false;
+    bool full_range = false;
+};
+
+struct PreprocessJob {
+    Image image;
+    Placement placement;
+    Normalization normalization;
+    Reading reading;
+    Layout layout;
+    void* out;  // contiguous, (height, width, 3) or (3, height, width)
+    int threads;
+};
+
+/// Write the whole network input: the frame resampled to bytes, then normalised; the mean byte around it.
+void preprocess(const PreprocessJob& job);
+
+struct Logits {
+    const std::uint8_t* data;
+    std::ptrdiff_t plane, row, column;
+    int classes, height, width;
+    bool half;
+};
+
+/// Rows of bytes, each contiguous.
+struct Plane {
+    std::uint8_t* data;
+    std::ptrdiff_t row;
+};
+
+struct PostprocessJob {
+    Logits logits;
+    Placement placement;
+    Activation activation;
+    Plane mask;
+    Plane previous;  // data is null where there is none; may be the mask itself
+    int threads;
+};
+
+struct Measured {
+    std::int64_t areas[256];
+    double confidence;  // NaN where logits are not finite
+    std::int64_t nonfinite;
+    std::int64_t changed;
+};
+
+/// Fill the mask from the logits. Where any logit is not finite the mask is all 255 and nothing else is measured.
+void postprocess(const PostprocessJob& job, Measured& measured);
+
+struct OverlayJob {
+    Image image;  // 3 or 4 bytes a pixel
+    int height, width, channels;
+    const std::uint8_t* mask;
+    std::ptrdiff_t mask_row, mask_column;
+    const std::uint8_t* palette;  // (colours, 3), contiguous, in the image's own channel order
+    const float* alpha;           // (colours), 0..1
+    int colours;
+    Image out;  // the image's shape; may be the image itself
+    int threads;
+};
+
+/// Tint each pixel with the colour of its class; other ids and a fourth channel stay as they are.
+void overlay(const OverlayJob& job);
+
+/// The instruction set in use: "baseline", "avx2" or "avx512".
+const char* isa();
+/// Force one, for tests; "auto" is the best this CPU has. False where this CPU or build lacks it.
+bool set_isa(const char* name);
+
+}  // namespace segrt

@@ -1,0 +1,147 @@
+// The only file that knows Python. It turns arrays into pointers and strides; runtime/kernels.py has checked them.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include "cuda/device.hpp"
+#include "ops.hpp"
+
+namespace py = pybind11;
+
+namespace segrt {
+namespace {
+
+using Size = std::array<int, 2>;
+using Box = std::array<int, 4>;
+using PlacementTuple = std::tuple<Size, Size, Box, Box>;
+using Three = std::array<float, 3>;
+
+template <class Value, std::size_t kCount>
+Value choose(const std::string& name, const std::array<const char*, kCount>& names) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+        if (name == names[i]) return static_cast<Value>(i);
+    }
+    throw py::value_error("unknown name '" + name + "'");
+}
+
+// In the order of the enums in ops.hpp.
+const std::array<const char*, 7> kFormats = {"bgr", "rgb", "bgra", "gray8", "gray16", "nv12", "i420"};
+const std::array<const char*, 3> kLayouts = {"nhwc_u8", "nchw_f32", "nchw_f16"};
+const std::array<const char*, 2> kActivations = {"softmax", "sigmoid"};
+
+Placement placement(const PlacementTuple& from) {
+    const auto& [frame, input, source, target] = from;
+    const auto rect = [](const Box& box) { return Rect{box[0], box[1], box[2], box[3]}; };
+    return {frame[0], frame[1], input[0], input[1], rect(source), rect(target)};
+}
+
+/// numpy leaves the stride of an axis of length 1 open; the kernels may then take the axis for contiguous.
+std::ptrdiff_t stride(const py::array& array, int axis, std::ptrdiff_t natural) {
+    return array.shape(axis) == 1 ? natural : array.strides(axis);
+}
+
+Image image(const py::array& array, Format format) {
+    const bool channels = array.ndim() == 3;
+    const std::ptrdiff_t channel = channels ? stride(array, 2, 1) : 1;
+    const std::ptrdiff_t natural = channels ? array.shape(2) : array.itemsize();
+    return {static_cast<const std::uint8_t*>(array.data()), array.strides(0), stride(array, 1, natural), channel,
+            format};
+}
+
+Plane plane(const py::array& array) {
+    return {static_cast<std::uint8_t*>(const_cast<void*>(array.data())), array.strides(0)};
+}
+
+void bind_preprocess(const py::array& frame, const std::string& format, const PlacementTuple& where,
+                     const py::array& out, const std::string& layout, const Three& mean, const Three& std, bool rgb,
+                     int white, bool bt709, bool full_range, int threads) {
+    PreprocessJob job{};
+    job.image = image(frame, choose<Format>(format, kFormats));
+    job.placement = placement(where);
+    for (int c = 0; c < 3; ++c) {
+        job.normalization.mean[c] = mean[c];
+        job.normalization.std[c] = std[c];
+    }
+    job.normalization.rgb = rgb;
+    job.reading = {white, bt709, full_range};
+    job.layout = choose<Layout>(layout, kLayouts);
+    job.out = const_cast<void*>(out.data());
+    job.threads = threads;
+    py::gil_scoped_release release;
+    preprocess(job);
+}
+
+py::tuple bind_postprocess(const py::array& logits, const PlacementTuple& where, const std::string& activation,
+                           const py::array& mask, const std::optional<py::array>& previous, int threads) {
+    const int from = static_cast<int>(logits.ndim()) - 3;  // a batch of one, or none
+    const std::ptrdiff_t item = logits.itemsize();
+    PostprocessJob job{};
+    job.logits = {static_cast<const std::uint8_t*>(logits.data()),
+                  logits.strides(from),
+                  logits.strides(from + 1),
+                  stride(logits, from + 2, item),
+                  static_cast<int>(logits.shape(from)),
+                  static_cast<int>(logits.shape(from + 1)),
+                  static_cast<int>(logits.shape(from + 2)),
+                  item == 2};
+    job.placement = placement(where);
+    job.activation = choose<Activation>(activation, kActivations);
+    job.mask = plane(mask);
+    if (previous) job.previous = plane(*previous);
+    job.threads = threads;
+    Measured measured;
+    {
+        py::gil_scoped_release release;
+        postprocess(job, measured);
+    }
+    const py::array_t<std::int64_t> areas(job.logits.classes, measured.areas);
+    return py::make_tuple(areas, measured.confidence, measured.nonfinite, measured.changed);
+}
+
+void bind_overlay(const py::array& frame, const py::array& mask, const py::array_t<std::uint8_t>& palette,
+                  const py::array_t<float>& alpha, const py::array& out, int threads) {
+    OverlayJob job{};
+    job.image = image(frame, Format::kBgr);
+    job.out = image(out, Format::kBgr);
+    job.height = static_cast<int>(frame.shape(0));
+    job.width = static_cast<int>(frame.shape(1));
+    job.channels = static_cast<int>(frame.shape(2));
+    job.mask = static_cast<const std::uint8_t*>(mask.data());
+    job.mask_row = mask.strides(0);
+    job.mask_column = stride(mask, 1, 1);
+    job.palette = palette.data();
+    job.alpha = alpha.data();
+    job.colours = static_cast<int>(palette.shape(0));
+    job.threads = threads;
+    py::gil_scoped_release release;
+    overlay(job);
+}
+
+py::tuple bind_cuda_devices() {
+    const CudaDevices found = cuda_devices();
+    return py::make_tuple(found.names, found.reason);
+}
+
+void bind_set_isa(const std::string& name) {
+    if (!set_isa(name.c_str())) throw py::value_error("this CPU or build has no " + name + " code");
+}
+
+}  // namespace
+}  // namespace segrt
+
+PYBIND11_MODULE(_core, module) {
+    using namespace segrt;
+    module.doc() = "segrt's pixel work in C++; segrt.runtime.kernels is its face.";
+    module.def("preprocess", bind_preprocess);
+    module.def("postprocess", bind_postprocess);
+    module.def("overlay", bind_overlay);
+    module.def("isa", isa);
+    module.def("set_isa", bind_set_isa);
+    module.def("cuda_built", [] { return cuda_devices().built; });
+    module.def("cuda_devices", bind_cuda_devices);
+}

@@ -1,0 +1,254 @@
+"""The pixel work in C++ (csrc/), with its arguments checked: preprocess, postprocess and overlay.
+
+Every function lets other Python threads run, uses `threads` CPU threads itself, and gives the same bits on every CPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segrt import _core
+
+from .engines.base import Layout
+from .errors import FrameError
+from .placement import Placement, Rect
+from .spec import MAX_CLASSES, Activation, ColourOrder, ModelSpec
+from .types import Mask, PixelFormat
+
+MAX_SIDE = 32768
+"""Longest side of a frame or an input, in pixels."""
+
+_CHANNELS = {PixelFormat.BGR: 3, PixelFormat.RGB: 3, PixelFormat.BGRA: 4}
+_YUV = (PixelFormat.NV12, PixelFormat.I420)
+_DTYPES = {
+    Layout.NHWC_U8: np.dtype(np.uint8),
+    Layout.NCHW_F32: np.dtype(np.float32),
+    Layout.NCHW_F16: np.dtype(np.float16),
+}
+_U8, _U16 = np.dtype(np.uint8), np.dtype(np.uint16)
+_LOGITS = (np.dtype(np.float32), np.dtype(np.float16))
+
+
+class Measured(NamedTuple):
+    """What `postprocess` found while it filled the mask."""
+
+    areas_px: NDArray[np.int64]  # (classes,), pixels
+    confidence: float  # mean over the seen pixels of the winning class's probability; NaN where nonfinite > 0
+    nonfinite: int  # NaN and infinities among the logits, at the logits' own resolution
+    changed_px: int | None  # seen pixels that differ from the previous mask; None without one
+
+
+def frame_size(image: NDArray[Any], format: PixelFormat) -> tuple[int, int]:
+    """Height and width of the picture in `image`.
+
+    Raises:
+        FrameError: not an array of the shape and dtype that `PixelFormat` describes, or a side outside 1..32768.
+    """
+    if not isinstance(image, np.ndarray):
+        raise FrameError(f"the image is a {type(image).__name__}, expected a numpy array")
+    dtype = _U16 if format is PixelFormat.GRAY16 else _U8
+    channels = _CHANNELS.get(format)
+    if image.dtype != dtype or image.ndim != (3 if channels else 2) or (channels and image.shape[2] != channels):
+        shape = (
+            f"(height, width, {channels})"
+            if channels
+            else "(height * 3 / 2, width)"
+            if format in _YUV
+            else "(height, width)"
+        )
+        raise FrameError(f"a {format.value} image must be {shape} {dtype}, found {image.shape} {image.dtype}")
+    height, width = image.shape[:2]
+    if format in _YUV:
+        if height % 3 or width % 2:
+            raise FrameError(
+                f"a {format.value} image must have rows in threes (height * 3 / 2, height even) and an even width, "
+                f"found {height} rows of {width}"
+            )
+        height = height // 3 * 2
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise FrameError(f"an image's sides must be 1..{MAX_SIDE} pixels, found {height}x{width}")
+    return height, width
+
+
+def preprocess(
+    image: NDArray[Any],
+    format: PixelFormat,
+    placement: Placement,
+    spec: ModelSpec,
+    layout: Layout,
+    out: NDArray[Any],
+    threads: int = 2,
+    *,
+    white: int = 65535,
+    bt709: bool = False,
+    full_range: bool = False,
+) -> None:
+    """Write the network's whole input: `image` resampled to bytes, then normalised; the mean byte around it.
+
+    Half-pixel bilinear; where source and target are of one size the bytes are the image's own. NHWC_U8, NCHW_F32 and
+    NCHW_F16 hold the same bytes, and so does the BGR image that a YUV or grey one stands for.
+
+    Args:
+        image: what `format` says, any strides.
+        out: C-contiguous, as `layout` says.
+        white: the value of a 16-bit grey that becomes 255.
+        bt709: YUV by BT.709 instead of BT.601.
+        full_range: YUV of 0..255 instead of 16..235.
+    Raises:
+        FrameError: image, placement or out do not fit one another.
+    """
+    _fits(placement, frame_size(image, format))
+    height, width = placement.input_hw
+    shape = (1, height, width, 3) if layout is Layout.NHWC_U8 else (1, 3, height, width)
+    if out.shape != shape or out.dtype != _DTYPES[layout] or not out.flags.c_contiguous or not out.flags.writeable:
+        raise FrameError(
+            f"out must be a writable C-contiguous {shape} {_DTYPES[layout]} for {layout.value}, {_found(out)}"
+        )
+    if not 1 <= white <= 65535:
+        raise FrameError(f"white must be 1..65535, found {white}")
+    _apart(out, image, "out and the image")
+    rgb = spec.colour_order is ColourOrder.RGB
+    _core.preprocess(
+        image, format, placement, out, layout, spec.mean, spec.std, rgb, white, bt709, full_range, _positive(threads)
+    )
+
+
+def postprocess(
+    logits: NDArray[Any],
+    placement: Placement,
+    activation: Activation,
+    mask: Mask,
+    previous: Mask | None = None,
+    threads: int = 2,
+) -> Measured:
+    """Fill `mask` with the class of each frame pixel, and measure on the way.
+
+    The classes are those of the logits enlarged to the input by half-pixel bilinear interpolation and placed back onto
+    the frame; ties go to the lower class. Pixels outside the placement's source become `UNSEEN` and count nowhere. If
+    any logit is NaN or infinite, the whole mask is `UNSEEN` and only `nonfinite` is meaningful.
+
+    Args:
+        logits: (1, classes, h, w) or (classes, h, w), float32 or float16, any strides.
+        mask: (height, width) of the frame, written; rows contiguous.
+        previous: the mask to count changes against, rows contiguous; may be `mask` itself.
+    Raises:
+        FrameError: shapes, dtypes or strides do not fit.
+    """
+    _fits(placement, placement.frame_hw)
+    shape = logits.shape
+    if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
+        raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
+    if not 1 <= shape[-3] <= MAX_CLASSES:
+        raise FrameError(f"logits must have 1..{MAX_CLASSES} classes, {_found(logits)}")
+    if not (1 <= shape[-2] <= MAX_SIDE and 1 <= shape[-1] <= MAX_SIDE) or not logits.flags.aligned:
+        raise FrameError(f"logits must be aligned and their sides 1..{MAX_SIDE}, {_found(logits)}")
+    _plane(mask, placement.frame_hw, "mask")
+    if not mask.flags.writeable:
+        raise FrameError("mask must be writable, found a read-only array")
+    _apart(mask, logits, "mask and logits")
+    if previous is not None:
+        _plane(previous, placement.frame_hw, "previous")
+        if not _same(previous, mask):
+            _apart(previous, mask, "previous and mask (unless they are the same array)")
+    areas, confidence, nonfinite, changed = _core.postprocess(
+        logits, placement, activation, mask, previous, _positive(threads)
+    )
+    return Measured(areas, confidence, nonfinite, None if previous is None else changed)
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    mask: Mask,
+    palette: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 2,
+) -> NDArray[np.uint8]:
+    """Tint each pixel of an image with its class's colour: image + (colour - image) * alpha.
+
+    Args:
+        image: (height, width, 3 or 4) uint8, any strides; a fourth channel is copied.
+        mask: (height, width) uint8, any strides. `UNSEEN` and ids beyond the palette leave the pixel as it is.
+        palette: (colours, 3) uint8 in the image's own channel order.
+        alpha: (colours,), 0 (invisible) to 1 (opaque).
+        out: the image's shape, any strides; may be the image itself. None: a new array.
+    Returns:
+        `out`.
+    Raises:
+        FrameError: shapes, dtypes or values do not fit.
+    """
+    if image.dtype != _U8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise FrameError(f"an overlay needs an image of (height, width, 3 or 4) uint8, {_found(image)}")
+    height, width = image.shape[:2]
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise FrameError(f"an image's sides must be 1..{MAX_SIDE} pixels, found {height}x{width}")
+    if mask.dtype != _U8 or mask.shape != (height, width):
+        raise FrameError(f"mask must be the image's ({height}, {width}) uint8, {_found(mask)}")
+    palette, alpha = np.ascontiguousarray(palette), np.ascontiguousarray(alpha, np.float32)
+    if palette.dtype != _U8 or palette.ndim != 2 or palette.shape[1] != 3 or not 1 <= len(palette) <= MAX_CLASSES:
+        raise FrameError(f"palette must be (1..{MAX_CLASSES}, 3) uint8, {_found(palette)}")
+    if alpha.shape != (len(palette),) or not ((alpha >= 0) & (alpha <= 1)).all():
+        raise FrameError(f"alpha must be {len(palette)} numbers of 0..1, found {alpha.tolist()}")
+    if out is None:
+        out = np.empty(image.shape, np.uint8)
+    elif out.dtype != _U8 or out.shape != image.shape or not out.flags.writeable:
+        raise FrameError(f"out must be a writable {image.shape} uint8 like the image, {_found(out)}")
+    elif not _same(out, image):
+        _apart(out, image, "out and the image (unless they are the same array)")
+    _apart(out, mask, "out and mask")
+    _core.overlay(image, mask, palette, alpha, out, _positive(threads))
+    return out
+
+
+def describe() -> str:
+    """The CPU code in use, for people."""
+    return f"C++, {_core.isa()}"
+
+
+def describe_cuda() -> str:
+    """The NVIDIA GPUs that the kernels see, or why there are none, for people."""
+    names, reason = _core.cuda_devices()
+    return "; ".join(names) or reason
+
+
+def _fits(placement: Placement, frame_hw: tuple[int, int]) -> None:
+    if placement.frame_hw != frame_hw:
+        raise FrameError(f"the placement is for a frame of {placement.frame_hw} pixels, found one of {frame_hw}")
+    for name, (height, width), rect in (
+        ("source", frame_hw, placement.source),
+        ("target", placement.input_hw, placement.target),
+    ):
+        if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE and _inside(rect, height, width)):
+            raise FrameError(f"the placement's {name} {tuple(rect)} does not lie inside {height}x{width} pixels")
+
+
+def _inside(rect: Rect, height: int, width: int) -> bool:
+    x, y, w, h = rect
+    return x >= 0 and y >= 0 and w >= 1 and h >= 1 and x + w <= width and y + h <= height
+
+
+def _plane(array: NDArray[Any], frame_hw: tuple[int, int], name: str) -> None:
+    if array.shape != frame_hw or array.dtype != _U8 or (array.strides[1] != 1 and frame_hw[1] != 1):
+        raise FrameError(f"{name} must be the frame's {frame_hw} uint8 with contiguous rows, {_found(array)}")
+
+
+def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return a is b or (a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides)
+
+
+def _apart(a: NDArray[Any], b: NDArray[Any], names: str) -> None:
+    if np.may_share_memory(a, b) and np.shares_memory(a, b):
+        raise FrameError(f"{names} must not overlap in memory")
+
+
+def _positive(threads: int) -> int:
+    if threads < 1:
+        raise FrameError(f"threads must be at least 1, found {threads}")
+    return threads
+
+
+def _found(array: NDArray[Any]) -> str:
+    return f"found {array.shape} {array.dtype} with strides {array.strides}"

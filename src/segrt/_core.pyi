@@ -1,0 +1,58 @@
+"""The C++ kernels. They trust their arguments: call them through segrt.runtime.kernels, which checks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy import float32, int64, uint8
+from numpy.typing import NDArray
+
+_Size = tuple[int, int]
+_Box = tuple[int, int, int, int]
+_Placement = tuple[_Size, _Size, _Box, _Box]
+
+def preprocess(
+    image: NDArray[Any],
+    format: str,
+    placement: _Placement,
+    out: NDArray[Any],
+    layout: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+    rgb: bool,
+    white: int,
+    bt709: bool,
+    full_range: bool,
+    threads: int,
+    /,
+) -> None: ...
+def postprocess(
+    logits: NDArray[Any],
+    placement: _Placement,
+    activation: str,
+    mask: NDArray[uint8],
+    previous: NDArray[uint8] | None,
+    threads: int,
+    /,
+) -> tuple[NDArray[int64], float, int, int]:
+    """Areas per class, confidence (NaN where logits are not finite), non-finite logits, changed pixels."""
+
+def overlay(
+    image: NDArray[uint8],
+    mask: NDArray[uint8],
+    palette: NDArray[uint8],
+    alpha: NDArray[float32],
+    out: NDArray[uint8],
+    threads: int,
+    /,
+) -> None: ...
+def isa() -> str:
+    """The instruction set in use: "baseline", "avx2" or "avx512"."""
+
+def set_isa(name: str, /) -> None:
+    """For tests: force an instruction set, or "auto" for the best. ValueError where this CPU or build lacks it."""
+
+def cuda_built() -> bool:
+    """Whether this build has CUDA code."""
+
+def cuda_devices() -> tuple[list[str], str]:
+    """The NVIDIA GPUs by device number, and why there are none (empty where there are some)."""
