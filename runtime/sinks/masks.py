@@ -1,0 +1,82 @@
+"""Masks as PNG files: the value of a pixel is its class id."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+
+from ..errors import SinkError
+from ..types import Frame, Segmentation
+from .files import cannot_write, check_folder, part_path
+
+_COMPRESSION = 1  # zlib's fastest: masks are flat, so that higher levels gain little and take several times as long
+
+
+class MaskSink:
+    """One (H, W) 8-bit PNG per frame that has a mask, at the frame's own size; other frames have no file.
+
+    Files are named by the frame's number (000042.png), or like the image that the frame came from. Where two images
+    differ only in their ending, later ones keep theirs in the name (scan.jpg.png).
+
+    Args:
+        folder: made where it does not exist; its parent must. Files of the same name are replaced.
+    Raises:
+        SinkError: the folder cannot be made or written to, or a mask would replace the image it was made from.
+    """
+
+    def __init__(self, folder: str | Path, inputs: tuple[Path, ...] = ()) -> None:
+        self._folder = Path(folder)
+        self._inputs = {path.resolve() for path in inputs}
+        self._used: set[str] = set()
+        complaint = f"cannot write masks to {self._folder}"
+        self._made = not self._folder.exists()
+        if self._made:
+            check_folder(self._folder.parent, complaint)
+            try:
+                self._folder.mkdir()
+            except OSError as error:
+                raise SinkError(cannot_write(self._folder, error)) from None
+        check_folder(self._folder, complaint)
+
+    def write(self, frame: Frame, segmentation: Segmentation) -> None:
+        """Write one PNG, or none."""
+        if segmentation.mask is None:
+            return
+        target = self._folder / self._name(frame)
+        if target.resolve() in self._inputs:
+            raise SinkError(f"cannot write {target}: it is the image that is being read; choose another folder")
+        good, png = cv2.imencode(".png", segmentation.mask, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
+        if not good:
+            raise SinkError(f"cannot write {target}: the mask could not be encoded")
+        _write_whole(target, png.tobytes())
+
+    def close(self) -> None:
+        """Each file was finished when it was written; an empty folder made here goes."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Whole files stay; a folder made here with nothing in it goes."""
+        if self._made:
+            with suppress(OSError):  # not empty
+                self._folder.rmdir()
+
+    def _name(self, frame: Frame) -> str:
+        stem = Path(frame.name).stem if frame.name else f"{frame.index:06d}"
+        if frame.name and stem in self._used:
+            stem = frame.name
+        if stem in self._used:
+            stem = f"{stem}.{frame.index:06d}"
+        self._used.add(stem)
+        return f"{stem}.png"
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    part = part_path(target)
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SinkError(cannot_write(target, error)) from None
