@@ -1,0 +1,45 @@
+"""Nothing opens a network connection unless the source is a URL: the kernel itself kills whatever tries."""
+
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="the jail is Linux's seccomp"
+)
+
+
+def jailed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "tests" / "jail.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_jail_kills_what_opens_a_socket():
+    assert jailed("--control").returncode == -signal.SIGSYS
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime", "pytorch"])
+def test_a_run_with_every_output_opens_no_socket(backend, tmp_path):
+    video, outputs = (
+        str(ROOT / "examples" / "scan.mp4"),
+        ["-o", str(tmp_path / "o.mp4"), "--masks", str(tmp_path / "m")],
+    )
+    result = jailed(
+        "run", "--video", video, *outputs, "--json", str(tmp_path / "j"), "--max-frames", "3", "--backend", backend
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(list((tmp_path / "m").iterdir())) == 3
+
+
+def test_info_opens_no_socket():
+    assert jailed("info").returncode == 0
+
+
+def test_a_url_is_what_opens_one():
+    assert jailed("run", "--video", "http://127.0.0.1:9/live").returncode == -signal.SIGSYS
