@@ -12,7 +12,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def with_banner(image: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """A copy of a (H, W, 3) BGR image with `text` in white on a red band along its top."""
-    shown = np.ascontiguousarray(image).copy()
+    shown: NDArray[np.uint8] = np.array(image, order="C")
     height, width = shown.shape[:2]
     scale, thickness = _fitting(text, width, height)
     (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, thickness)

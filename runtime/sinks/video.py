@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,8 @@ class OverlayVideoSink:
         if not self._closed:
             self._closed = True
             if self._container is not None:
-                try:
+                with suppress(av.error.FFmpegError, OSError):  # that is why it is being aborted
                     self._container.close()
-                except (av.error.FFmpegError, OSError):
-                    pass  # that is why it is being aborted
             self._part.discard()
 
     def _begin(self, image: NDArray[np.uint8], frame: Frame) -> None:

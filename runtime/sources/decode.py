@@ -18,6 +18,7 @@ from .holes import has_hole, is_reference, nal_length_size
 from .ledger import Entry, Ledger
 
 THREADS = 2
+_ASYNCHRONOUS = ("libdav1d",)  # AV1: an error comes up some packets later
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art
 
 
@@ -48,7 +49,7 @@ class Decoder:
         self._codec = self._context.name
         self._length_size = nal_length_size(self._codec, self._context.extradata)
         # One packet is one picture there. Elsewhere packets may be fields or pictures that are never shown.
-        self._one_each = bool(self._length_size)
+        self._one_each = bool(self._length_size) or self._codec in _ASYNCHRONOUS
         _set_up(self._context)
 
     def next(self) -> Frame | None:
@@ -93,7 +94,9 @@ class Decoder:
                 reference=is_reference(data, self._codec, self._length_size),
                 expected=self._one_each and not packet.is_discard,
             )
-            packet.opaque = number
+            packet.opaque = [
+                number
+            ]  # not the number itself: PyAV goes by identity, and equal small ints are one object
             self._decode(packet, number)
 
     def _decode(self, packet: av.Packet[VideoStream] | None, number: int | None) -> None:
@@ -102,14 +105,17 @@ class Decoder:
         except EOFError:
             return
         except av.error.FFmpegError:
-            if number is not None:
+            if number is None or self._codec in _ASYNCHRONOUS:
+                self._ledger.stumbled()
+            else:
                 self._ledger.failed(number)
             return
         for picture in pictures:
             if picture.interlaced_frame:
                 self._one_each = False  # a packet may be one field, half a picture
-            sent_as = picture.opaque if isinstance(picture.opaque, int) else None
-            self._ledger.came(sent_as, picture, flagged=picture.is_corrupt)
+            mark = picture.opaque
+            sent_as = mark[0] if isinstance(mark, list) else None
+            self._ledger.came(sent_as, picture.pts, picture, flagged=picture.is_corrupt)
 
     def _pts(self, entry: Entry[av.VideoFrame]) -> int:
         pts = entry.pts if entry.picture is None or entry.picture.pts is None else entry.picture.pts
@@ -148,8 +154,8 @@ def _set_up(context: av.VideoCodecContext) -> None:
     context.copy_opaque = True  # tells which packet a picture comes from
     # Without it the H.264 and H.265 decoders silently leave out pictures that they could not restore.
     context.flags |= Flags.output_corrupt
-    if context.name == "mjpeg":  # the only way to hear of a truncated picture; it has no flag for that
-        context.options = {"err_detect": "explode"}
+    if context.name in ("mjpeg", "ffv1"):  # they have no flag for a picture that was patched up, but can refuse it
+        context.options = {"err_detect": "crccheck+explode"}
 
 
 def _codec_name(stream: av.stream.Stream) -> str:

@@ -8,11 +8,12 @@ when it comes, and a picture is let go when all that was sent before it is accou
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-PATIENCE = 16
+PATIENCE = 20
 """Packets after which one that gave no picture will give none: H.264 and H.265 reorder at most 16 pictures."""
 
 PictureT = TypeVar("PictureT")
@@ -27,11 +28,6 @@ class _Group:
     before: _Group | None = None
 
 
-def _leads(pts: int | None, group: _Group) -> bool:
-    """Whether a picture is shown before the keyframe that it follows in the file."""
-    return pts is not None and group.first_pts is not None and pts < group.first_pts
-
-
 @dataclass(slots=True)
 class _Packet:
     number: int
@@ -40,7 +36,6 @@ class _Packet:
     reference: bool
     expected: bool  # must give a picture
     damaged: bool
-    settled: bool = False
 
 
 @dataclass(slots=True)
@@ -62,14 +57,21 @@ class Ledger(Generic[PictureT]):
 
     def __init__(self, *, wait: bool) -> None:
         self._patience = PATIENCE if wait else 0
-        self._count = 0
-        self._groups = 0
+        self._count = self._groups = 0
         self._group = _Group(None)
-        self._open: dict[int, _Packet] = {}  # sent, and not settled or still needed to judge a picture
-        self._queue: deque[tuple[_Packet, PictureT | None]] = deque()
+        self._open: dict[int, _Packet] = {}  # sent, and not settled
+        self._pictures: deque[tuple[_Packet, PictureT | None]] = deque()
+        self._gaps: list[_Packet] = []  # lost packets by the time at which they would have been shown
 
     def sent(self, pts: int | None, *, key: bool, damaged: bool, reference: bool = True, expected: bool = False) -> int:
-        """A packet goes to the decoder. Returns its number."""
+        """A packet goes to the decoder. Returns its number.
+
+        Args:
+            key: it begins with a picture that needs no other.
+            damaged: it is known to be, whatever the decoder makes of it.
+            reference: other pictures may be predicted from it.
+            expected: it must give a picture. Others may be fields, or never shown.
+        """
         if key:
             if self._group.before:
                 self._group.before.before = None
@@ -79,71 +81,84 @@ class Ledger(Generic[PictureT]):
             expected = False  # the pictures that it is predicted from were cut off: decoders pass over it
         packet = _Packet(self._count, pts, self._group, reference, expected, damaged)
         if damaged:
-            self._damage(packet)
+            _damage(packet)
         self._open[packet.number] = packet
         self._count += 1
         return packet.number
 
     def failed(self, number: int) -> None:
         """The decoder refused a packet."""
-        if packet := self._open.get(number):
-            self._damage(packet)
+        if packet := self._open.pop(number, None):
             self._lose(packet)
 
-    def came(self, number: int | None, picture: PictureT, *, flagged: bool) -> None:
-        """The decoder gave a picture; `flagged` where it knows that it is not as it should be."""
-        packet = self._open.get(self._count - 1 if number is None else number)
+    def stumbled(self) -> None:
+        """The decoder refused one of the packets sent before, and does not say which."""
+        if self._open:
+            _damage(self._open[min(self._open)])
+
+    def came(self, number: int | None, pts: int | None, picture: PictureT, *, flagged: bool) -> None:
+        """The decoder gave a picture.
+
+        Args:
+            number: of its packet; None: find it by `pts`.
+            flagged: the decoder knows that it is not as it should be.
+        """
+        if number is None and pts is not None:
+            number = next((packet.number for packet in self._open.values() if packet.pts == pts), None)
+        packet = self._open.pop(self._count - 1 if number is None else number, None)
         if packet is None:  # the second picture of one packet
-            packet = _Packet(self._count - 1, None, self._group, True, False, flagged)
-        packet.settled = True
+            packet = _Packet(self._count - 1, pts, self._group, reference=True, expected=False, damaged=False)
         if flagged:
-            self._damage(packet)
-        self._queue.append((packet, picture))
+            _damage(packet)
+        self._pictures.append((packet, picture))
 
     def take(self, *, ended: bool = False) -> list[Entry[PictureT]]:
         """What can be given out now; with `ended`, all there is."""
-        self._give_up(ended)
-        unsettled = [packet.number for packet in self._open.values() if not packet.settled]
-        oldest = min(unsettled, default=self._count)
+        for packet in [packet for packet in self._open.values() if ended or self._late(packet)]:
+            del self._open[packet.number]
+            if packet.expected or packet.damaged:
+                self._lose(packet)
+        oldest = min(self._open, default=self._count)
         taken: list[Entry[PictureT]] = []
-        while self._queue:
-            packet, picture = self._queue[0]
-            late = self._count - packet.number > self._patience
-            # A gap waits for a picture that is shown after it: others, shown before it, may still be to come.
-            alone = picture is None and not any(other is not None for _, other in self._queue)
-            if not ended and (packet.number > oldest or (alone and not late)):
-                break
-            self._queue.popleft()
-            taken.append(Entry(picture, packet.pts, self._suspect(packet)))
-        for number in [n for n, packet in self._open.items() if packet.settled]:
-            del self._open[number]
+        while self._pictures and self._pictures[0][0].number <= oldest:
+            packet, picture = self._pictures.popleft()
+            while self._gaps and packet.pts is not None and (self._gaps[0].pts or 0) < packet.pts:
+                taken.append(self._entry(self._gaps.pop(0), None))
+            taken.append(self._entry(packet, picture))
+        # A gap waits for a picture that is shown after it: others, shown before it, may still be to come.
+        while self._gaps and not self._pictures and (ended or self._late(self._gaps[0])):
+            taken.append(self._entry(self._gaps.pop(0), None))
         return taken
 
-    def _give_up(self, ended: bool) -> None:
-        for packet in list(self._open.values()):
-            if not packet.settled and (ended or self._count - packet.number > self._patience):
-                if packet.expected or packet.damaged:
-                    self._damage(packet)
-                    self._lose(packet)
-                packet.settled = True
+    def _late(self, packet: _Packet) -> bool:
+        return self._count - packet.number > self._patience
 
     def _lose(self, packet: _Packet) -> None:
-        """Enter a packet without a picture where it would have been shown."""
-        packet.settled = True
-        at = len(self._queue)
-        if packet.pts is not None:
-            later = (i for i, (other, _) in enumerate(self._queue) if other.pts is not None and other.pts > packet.pts)
-            at = next(later, at)
-        self._queue.insert(at, (packet, None))
+        _damage(packet)
+        if packet.pts is None:
+            self._pictures.append((packet, None))
+        else:
+            bisect.insort(self._gaps, packet, key=lambda gap: gap.pts or 0)
 
-    def _damage(self, packet: _Packet) -> None:
-        packet.damaged = True
-        if packet.reference and (packet.group.damaged_from is None or packet.number < packet.group.damaged_from):
-            packet.group.damaged_from = packet.number
+    def _entry(self, packet: _Packet, picture: PictureT | None) -> Entry[PictureT]:
+        return Entry(picture, packet.pts, corrupt=picture is None or _suspect(packet))
 
-    def _suspect(self, packet: _Packet) -> bool:
-        group = packet.group
-        if packet.damaged or (group.damaged_from is not None and packet.number > group.damaged_from):
-            return True
-        # It may be predicted from the group before.
-        return _leads(packet.pts, group) and group.before is not None and group.before.damaged_from is not None
+
+def _damage(packet: _Packet) -> None:
+    packet.damaged = True
+    group = packet.group
+    if packet.reference and (group.damaged_from is None or packet.number < group.damaged_from):
+        group.damaged_from = packet.number
+
+
+def _suspect(packet: _Packet) -> bool:
+    """Whether a picture is damaged, or may be predicted from a damaged one."""
+    group = packet.group
+    if packet.damaged or (group.damaged_from is not None and packet.number > group.damaged_from):
+        return True
+    return _leads(packet.pts, group) and group.before is not None and group.before.damaged_from is not None
+
+
+def _leads(pts: int | None, group: _Group) -> bool:
+    """Whether a picture is shown before the keyframe that it follows in the file."""
+    return pts is not None and group.first_pts is not None and pts < group.first_pts
