@@ -31,7 +31,9 @@ import numpy as np
 import segrt
 from segrt.runtime.overlay import Overlay
 from segrt.runtime.pipeline import STEPS, Pipeline
-from segrt.runtime.sinks import JsonLinesSink, MaskSink, OverlayVideoSink
+from segrt.runtime.sinks.jsonl import JsonLinesSink
+from segrt.runtime.sinks.masks import MaskSink
+from segrt.runtime.sinks.video import OverlayVideoSink
 
 from .environment import environment, save
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels
+from .sinks.pixels import to_bgr
 from .spec import ModelSpec
 from .types import Frame, Segmentation
 
@@ -21,14 +20,20 @@ class Overlay:
     """
 
     def __init__(self, spec: ModelSpec, alpha: float = 0.5) -> None:
-        self._palette_rgb = np.array(spec.palette, np.uint8)
+        self._palette = np.array(spec.palette, np.uint8)[:, ::-1].copy()  # BGR, as the frames
         self._alpha = np.full(len(spec.palette), alpha, np.float32)
         self._alpha[list(spec.hidden)] = 0
+        self._out = np.empty((0, 0, 3), np.uint8)
 
-    def __call__(self, frame: Frame, segmentation: Segmentation) -> NDArray[Any] | None:
-        """A new (H, W, 3) uint8 BGR image; None of a frame without pixels, the bare frame where there is no mask."""
-        if frame.image is None:
-            return None
-        if segmentation.mask is None:
-            return frame.image
-        return kernels.overlay(frame.image, segmentation.mask, self._palette_rgb[:, ::-1], self._alpha)
+    def __call__(self, frame: Frame, segmentation: Segmentation) -> NDArray[np.uint8]:
+        """Paint a mask over its frame; both must be there.
+
+        Returns:
+            (H, W, 3) uint8 BGR, in memory that is used again for the next frame.
+        """
+        assert frame.image is not None
+        assert segmentation.mask is not None
+        image = to_bgr(frame.image, frame.format)
+        if self._out.shape != image.shape:
+            self._out = np.empty(image.shape, np.uint8)
+        return kernels.overlay(image, segmentation.mask, self._palette, self._alpha, self._out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from time import perf_counter
 
 from .latency import Latencies
@@ -65,6 +66,7 @@ class Pipeline:
         sinks: closed here, their files finished; a sink that failed is aborted and leaves nothing half-written.
         drop: what happens to frames that come too fast; None: nothing is lost of files, live sources stay fresh.
         max_frames: stop after so many.
+        stop: once set, from any thread, the run ends after the frame at hand.
         progress: called after each frame with the frame, its segmentation and the report so far.
     """
 
@@ -76,6 +78,7 @@ class Pipeline:
         *,
         drop: Drop | None = None,
         max_frames: int | None = None,
+        stop: Event | None = None,
         progress: Callable[[Frame, Segmentation, Report], None] | None = None,
     ) -> None:
         self._source = source
@@ -83,6 +86,7 @@ class Pipeline:
         self._writer = Writer(sinks)
         self._drop = drop or (Drop.OLDEST if source.live else Drop.NONE)
         self._max_frames = max_frames
+        self._stop = stop or Event()
         self._progress = progress
 
     def run(self) -> Report:
@@ -118,5 +122,5 @@ class Pipeline:
             self._writer.put(frame, segmentation)
             if self._progress:
                 self._progress(frame, segmentation, report)
-            if report.frames_out == self._max_frames:
+            if report.frames_out == self._max_frames or self._stop.is_set():
                 break

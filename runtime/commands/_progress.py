@@ -29,6 +29,7 @@ class Progress:
             f"{engine.version} ({why}), {engine.threads} threads, {engine.note}",
             style="dim",
             highlight=False,
+            soft_wrap=True,
         )
         counts = [n for n in (source.frame_count, max_frames) if n]
         self._bar = Bar(
@@ -84,4 +85,5 @@ def print_table(report: Report) -> None:
         f"{report.frames_bad} bad{bad}; {report.fps:.1f} fps over {report.wall_s:.1f} s"
         + (" (interrupted)" if report.interrupted else ""),
         highlight=False,
+        soft_wrap=True,
     )

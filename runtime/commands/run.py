@@ -6,7 +6,9 @@ import argparse
 import signal
 import sys
 from contextlib import ExitStack
+from glob import glob
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from ..placement import Fit
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from ..pipeline import Report
     from ..segmenter import Segmenter
     from ..sinks.base import Sink
-    from ..sources.base import Source
 
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
@@ -108,40 +109,54 @@ def run(options: argparse.Namespace) -> int:
         )
         if segmenter.defect:
             print(f"segrt: {segmenter.defect}; no frame will get a mask", file=sys.stderr)
-        sinks = _sinks(options, source, segmenter)
+        stop = Event()
+        sinks = _sinks(options, segmenter, stop)
         progress = None
         if not options.quiet:
             why = choose(options.backend, options.device)[2]
             progress = stack.enter_context(Progress(source, segmenter, why, options.max_frames))
         drop = Drop(options.drop) if options.drop else None
-        pipeline = Pipeline(source, segmenter, sinks, drop=drop, max_frames=options.max_frames, progress=progress)
+        pipeline = Pipeline(
+            source, segmenter, sinks, drop=drop, max_frames=options.max_frames, stop=stop, progress=progress
+        )
         report = pipeline.run()
     if not options.quiet:
         print_table(report)
     return _exit_status(report)
 
 
-def _sinks(options: argparse.Namespace, source: Source, segmenter: Segmenter) -> list[Sink]:
+def _sinks(options: argparse.Namespace, segmenter: Segmenter, stop: Event) -> list[Sink]:
     """Open the outputs that were asked for; each checks its place at once and writes nothing before a frame."""
     from ..overlay import Overlay
-    from ..sinks import JsonLinesSink, MaskSink, OverlayVideoSink, WindowSink
+    from ..sinks.jsonl import JsonLinesSink
+    from ..sinks.masks import MaskSink
+    from ..sinks.video import OverlayVideoSink
+    from ..sinks.window import WindowSink
 
     draw = Overlay(segmenter.spec, options.alpha)
+    inputs = _input_files(options.source)
     sinks: list[Sink] = []
     try:
         if options.output:
-            sinks.append(OverlayVideoSink(options.output, draw))
+            sinks.append(OverlayVideoSink(options.output, draw, inputs))
         if options.masks:
-            sinks.append(MaskSink(options.masks))
+            sinks.append(MaskSink(options.masks, inputs))
         if options.json:
-            sinks.append(JsonLinesSink(options.json, segmenter.spec.class_names))
+            sinks.append(JsonLinesSink(options.json, segmenter.spec.class_names, inputs))
         if options.show:
-            sinks.append(WindowSink(draw))
+            sinks.append(WindowSink(draw, stop.set, f"segrt: {options.source}"))
     except BaseException:
         for sink in sinks:
             sink.abort()
         raise
     return sinks
+
+
+def _input_files(source: str) -> tuple[Path, ...]:
+    """The files that outputs must not replace."""
+    path = Path(source)
+    found = path.iterdir() if path.is_dir() else [path] if path.exists() else map(Path, glob(source, recursive=True))
+    return tuple(file for file in found if file.is_file())
 
 
 def _exit_status(report: Report) -> int:
