@@ -1,7 +1,9 @@
 // The only file that knows Python. It turns arrays into pointers and strides; runtime/kernels.py has checked them.
+#include <cxxabi.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <array>
 #include <optional>
@@ -33,6 +35,32 @@ Value choose(const std::string& name, const std::array<const char*, kCount>& nam
 const std::array<const char*, 7> kFormats = {"bgr", "rgb", "bgra", "gray8", "gray16", "nv12", "i420"};
 const std::array<const char*, 3> kLayouts = {"nhwc_u8", "nchw_f32", "nchw_f16"};
 const std::array<const char*, 2> kActivations = {"softmax", "sigmoid"};
+
+/// Lets other Python threads run while it lives.
+///
+/// Unlike py::gil_scoped_release it survives the end of the interpreter, which ends a daemon thread that asks for the
+/// lock by unwinding its stack: out of a destructor, and so with std::terminate for the whole process. Such a thread
+/// stops here instead, as Python 3.14 has it.
+class OthersMayRun {
+  public:
+    OthersMayRun() : state_(PyEval_SaveThread()) {}
+    OthersMayRun(const OthersMayRun&) = delete;
+    OthersMayRun& operator=(const OthersMayRun&) = delete;
+    ~OthersMayRun() {
+#ifdef __GLIBCXX__
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (abi::__forced_unwind&) {
+            for (;;) pause();
+        }
+#else
+        PyEval_RestoreThread(state_);
+#endif
+    }
+
+  private:
+    PyThreadState* state_;
+};
 
 Placement placement(const PlacementTuple& from) {
     const auto& [frame, input, source, target] = from;
@@ -72,7 +100,7 @@ void bind_preprocess(const py::array& frame, const std::string& format, const Pl
     job.layout = choose<Layout>(layout, kLayouts);
     job.out = const_cast<void*>(out.data());
     job.threads = threads;
-    py::gil_scoped_release release;
+    const OthersMayRun meanwhile;
     preprocess(job);
 }
 
@@ -96,7 +124,7 @@ py::tuple bind_postprocess(const py::array& logits, const PlacementTuple& where,
     job.threads = threads;
     Measured measured;
     {
-        py::gil_scoped_release release;
+        const OthersMayRun meanwhile;
         postprocess(job, measured);
     }
     const py::array_t<std::int64_t> areas(job.logits.classes, measured.areas);
@@ -118,7 +146,7 @@ void bind_overlay(const py::array& frame, const py::array& mask, const py::array
     job.alpha = alpha.data();
     job.colours = static_cast<int>(palette.shape(0));
     job.threads = threads;
-    py::gil_scoped_release release;
+    const OthersMayRun meanwhile;
     overlay(job);
 }
 
