@@ -1,4 +1,4 @@
-"""Run `python -m segrt ARGUMENTS` in a process that the kernel kills at its first internet socket, C libraries included.
+"""Run `segrt ARGUMENTS` in a process that the kernel kills at its first internet socket, C libraries included.
 
     python tests/jail.py run --video clip.mp4 ...
     python tests/jail.py --control        # opens a socket: must be killed, or the jail holds nothing

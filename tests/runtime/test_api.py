@@ -1,0 +1,73 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.tiny import colour_net, stripe_classes, stripes
+
+import segrt
+from segrt import ModelError, SourceError, Status
+
+CLIP = Path(__file__).parents[2] / "examples" / "scan.mp4"
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return colour_net(tmp_path / "net.onnx")
+
+
+def test_every_frame_of_a_clip_comes_with_its_segmentation(net):
+    pairs = list(segrt.run(CLIP, net))
+    assert [frame.index for frame, _ in pairs] == list(range(150))
+    assert all(result.mask.shape == frame.image.shape[:2] for frame, result in pairs)
+    assert pairs[0][1].changed is None
+    assert pairs[1][1].changed is not None
+
+
+def test_arrays_are_a_source(net):
+    images = [stripes(40, 64), stripes(50, 70)]
+    results = [result for _, result in segrt.run(images, net)]
+    for image, result in zip(images, results, strict=True):
+        assert (result.mask == stripe_classes(*image.shape[:2])).mean() > 0.9
+
+
+def test_an_open_segmenter_can_be_given_and_stays_open(net):
+    with segrt.open(net) as segment:
+        for _ in range(2):
+            assert len(list(segrt.run([stripes(40, 64)] * 3, segment))) == 3
+        assert segment(stripes(40, 64)).status is Status.OK
+
+
+def test_an_abandoned_run_leaves_no_thread_behind(net):
+    before = {thread.name for thread in threading.enumerate()}
+    with segrt.open(net) as segment:
+        frames = segrt.run(CLIP, segment)
+        next(frames)
+        frames.close()
+    assert {thread.name for thread in threading.enumerate()} == before
+
+
+def test_a_source_that_is_not_there_is_an_error_at_the_first_step(net):
+    with pytest.raises(SourceError, match="nowhere"):
+        next(segrt.run("nowhere.mp4", net))
+
+
+def test_fields_of_the_spec_can_be_given_in_the_place_of_the_files(net):
+    with segrt.open(net, fit="crop") as segment:
+        assert (segment(stripes(32, 64)).mask == segrt.UNSEEN).any()
+    with pytest.raises(ModelError, match="4 classes need as many"):
+        segrt.open(net, palette=((0, 0, 0),))
+
+
+@pytest.mark.parametrize("fit", ["squeeze", 3])
+def test_an_unknown_fit_is_a_value_error(fit, net):
+    with pytest.raises(ValueError, match=str(fit)):
+        segrt.open(net, fit=fit)
+
+
+def test_any_stride_is_an_image(net):
+    image = stripes(64, 96)
+    with segrt.open(net) as segment:
+        expected = segment(np.ascontiguousarray(image[::2, ::-1])).mask
+        assert np.array_equal(segment(image[::2, ::-1]).mask, expected)
