@@ -57,6 +57,7 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
     return [
         ("model", f"{spec.name} {spec.version}"),
         ("file", f"{model.path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
+        *([("card", str(card))] if (card := model.path.with_suffix(".md")).is_file() else []),
         ("sha256", model.sha256()),
         ("input", f"{model.input_name}: 1x3x{spec.input_hw[0]}x{spec.input_hw[1]}, {spec.colour_order.value.upper()}"),
         ("normalisation", f"(byte - {list(spec.mean)}) / {list(spec.std)}"),

@@ -45,7 +45,10 @@ class Decoder:
         self._ledger: Ledger[av.VideoFrame] = Ledger(wait=not live)
         self._ready: deque[Entry[av.VideoFrame]] = deque()
         self._ended = False
+        self._live = live
         self._last_pts: int | None = None
+        self._origin: int | None = None  # what is subtracted: a stream's clock may have run for days
+        self._repaired = False  # a time was missing
         self._codec = self._context.name
         self._length_size = nal_length_size(self._codec, self._context.extradata)
         # One packet is one picture there. Elsewhere packets may be fields or pictures that are never shown.
@@ -94,9 +97,7 @@ class Decoder:
                 reference=is_reference(data, self._codec, self._length_size),
                 expected=self._one_each and not packet.is_discard,
             )
-            packet.opaque = [
-                number
-            ]  # not the number itself: PyAV goes by identity, and equal small ints are one object
+            packet.opaque = [number]  # a list of its own, because PyAV goes by identity and small numbers are shared
             self._decode(packet, number)
 
     def _decode(self, packet: av.Packet[VideoStream] | None, number: int | None) -> None:
@@ -121,8 +122,13 @@ class Decoder:
         pts = entry.pts if entry.picture is None or entry.picture.pts is None else entry.picture.pts
         if pts is None:
             pts = 0 if self._last_pts is None else self._last_pts + self._duration(entry.picture)
+            self._repaired = True
+        elif self._repaired and self._last_pts is not None:
+            pts = max(pts, self._last_pts + 1)  # never before a time that was made up
+        if self._origin is None:
+            self._origin = pts if self._live else 0
         self._last_pts = pts
-        return pts
+        return pts - self._origin
 
     def _duration(self, picture: av.VideoFrame | None) -> int:
         """Of one frame in ticks of the stream's clock, at least one."""
@@ -154,8 +160,8 @@ def _set_up(context: av.VideoCodecContext) -> None:
     context.copy_opaque = True  # tells which packet a picture comes from
     # Without it the H.264 and H.265 decoders silently leave out pictures that they could not restore.
     context.flags |= Flags.output_corrupt
-    if context.name in ("mjpeg", "ffv1"):  # they have no flag for a picture that was patched up, but can refuse it
-        context.options = {"err_detect": "crccheck+explode"}
+    if context.name == "mjpeg":  # it has no flag for a picture that was patched up, but can refuse it
+        context.options = {"err_detect": "explode"}
 
 
 def _codec_name(stream: av.stream.Stream) -> str:

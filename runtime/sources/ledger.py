@@ -118,9 +118,8 @@ class Ledger(Generic[PictureT]):
             del self._open[packet.number]
             if packet.expected or packet.damaged:
                 self._lose(packet)
-        oldest = min(self._open, default=self._count)
         taken: list[Entry[PictureT]] = []
-        while self._pictures and self._pictures[0][0].number <= oldest:
+        while self._pictures and not self._must_wait(self._pictures[0][0]):
             packet, picture = self._pictures.popleft()
             while self._gaps and packet.pts is not None and (self._gaps[0].pts or 0) < packet.pts:
                 taken.append(self._entry(self._gaps.pop(0), None))
@@ -129,6 +128,13 @@ class Ledger(Generic[PictureT]):
         while self._gaps and not self._pictures and (ended or self._late(self._gaps[0])):
             taken.append(self._entry(self._gaps.pop(0), None))
         return taken
+
+    def _must_wait(self, packet: _Packet) -> bool:
+        """Whether something sent before it is out, or something that is shown before it and must come."""
+        if self._open and min(self._open) < packet.number:
+            return True
+        due = (other.pts for other in self._open.values() if other.expected and other.pts is not None)
+        return packet.pts is not None and any(pts < packet.pts for pts in due)
 
     def _late(self, packet: _Packet) -> bool:
         return self._count - packet.number > self._patience
