@@ -76,7 +76,7 @@ def _options(threads: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        # Left to itself OpenVINO computes in bfloat16 where the processor can, and masks differ from machine to machine.
+        # Left to itself OpenVINO computes in bfloat16 where the processor can: masks would differ between machines.
         "INFERENCE_PRECISION_HINT": "f32",
     }
     if cache := _cache_dir():
