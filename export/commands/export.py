@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     Console().print(
         f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB; against the checkpoint, "
         f"{parity.agreement:.3%} of pixels agree, largest difference {parity.max_difference:.1e} "
-        f"of logits {low:.1f} .. {high:.1f}"
+        f"of logits {low:.1f} .. {high:.1f}",
+        soft_wrap=True,
+        highlight=False,
     )
     return 0
 

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     start = load(last) if options.resume else None
     checkpoint = train.run(config, out, start)
     figures = ", ".join(f"{name} {value:.4f}" for name, value in checkpoint.figures.items())
-    Console().print(f"{out / 'model.safetensors'} after {checkpoint.iteration} iterations: {figures}")
+    Console().print(f"{out / 'model.safetensors'} after {checkpoint.iteration} iterations: {figures}", soft_wrap=True)
     return 0
 
 

@@ -64,9 +64,10 @@ class SqueezeNetEncoder(nn.Module):
             ModelError: the file is missing or no .npz, or an array is missing or has another shape.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with Path(path).open("rb") as file:  # numpy would leave a broken file open
+                arrays = np.load(file, allow_pickle=False)
                 found = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile) as error:
             raise ModelError(f"the weights {path} cannot be read as .npz: {error}") from None
         state = {}
         for name, own in self.state_dict().items():
