@@ -31,9 +31,12 @@ class Decoder:
 
     Args:
         live: give each picture out at once (see `Ledger`).
+        cut_at: where a file breaks off, in bytes; a packet that reaches up to there is damaged.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, *, live: bool = False) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, *, live: bool = False, cut_at: int | None = None
+    ) -> None:
         self.packets_read = 0
         self.frames_ok = 0
         self.frames_given = 0
@@ -45,7 +48,7 @@ class Decoder:
         self._ledger: Ledger[av.VideoFrame] = Ledger(wait=not live)
         self._ready: deque[Entry[av.VideoFrame]] = deque()
         self._ended = False
-        self._live = live
+        self._live, self._cut_at = live, cut_at
         self._last_pts: int | None = None
         self._origin: int | None = None  # what is subtracted: a stream's clock may have run for days
         self._repaired = False  # a time was missing
@@ -93,12 +96,15 @@ class Decoder:
             number = self._ledger.sent(
                 packet.pts,
                 key=packet.is_keyframe,
-                damaged=packet.is_corrupt or has_hole(data, self._codec, self._length_size),
+                damaged=packet.is_corrupt or self._is_cut(packet) or has_hole(data, self._codec, self._length_size),
                 reference=is_reference(data, self._codec, self._length_size),
                 expected=self._one_each and not packet.is_discard,
             )
             packet.opaque = [number]  # a list of its own, because PyAV goes by identity and small numbers are shared
             self._decode(packet, number)
+
+    def _is_cut(self, packet: av.Packet[VideoStream]) -> bool:
+        return self._cut_at is not None and packet.pos is not None and packet.pos + packet.size >= self._cut_at
 
     def _decode(self, packet: av.Packet[VideoStream] | None, number: int | None) -> None:
         try:
@@ -170,4 +176,6 @@ def _codec_name(stream: av.stream.Stream) -> str:
 
 
 def _reason(error: av.error.FFmpegError) -> str:
+    if isinstance(error, av.error.ExitError):  # the container's own timeout
+        return "no data came for too long"
     return (error.strerror or str(error)).lower()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from threading import Event, Lock
+from time import monotonic
 
 import av
 from av.container import InputContainer
@@ -15,17 +16,17 @@ from ..types import Frame
 from .base import Closing
 from .decode import Decoder, first_picture_stream
 
-_LOW_LATENCY = {
-    "fflags": "nobuffer",  # do not hold packets back while the streams are being probed
-    "flags": "low_delay",
-    "rtsp_transport": "tcp",  # a lost datagram is a damaged picture, up to the next keyframe
-    "rw_timeout": "",  # microseconds; filled in
-    "timeout": "",
+_OPTIONS = {
+    "rtsp_transport": "tcp",  # over UDP a lost datagram is a damaged picture, up to the next keyframe
+    "analyzeduration": "1000000",  # microseconds spent on finding out what the streams are: 5 s without
 }
 
 
 class StreamSource(Closing):
     """The first video stream behind a URL. A disconnect ends the iteration; `problem` then says so.
+
+    A live stream's times begin at zero. A file behind http, which has a known duration, is read like any other file:
+    every frame of it.
 
     Args:
         url: may hold a password, which is never shown.
@@ -34,7 +35,6 @@ class StreamSource(Closing):
         SourceError: nobody answers within the timeout, or what answers is not a video.
     """
 
-    live = True
     frame_count: int | None = None
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
@@ -48,11 +48,12 @@ class StreamSource(Closing):
         except SourceError:
             self._container.close()
             raise
+        self.live = not url.lower().startswith("http") or self._container.duration is None
         self.rate: Fraction | None = self._stream.average_rate
         self.size_hw: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        decoder = Decoder(self._container, self._stream, live=True)
+        decoder = Decoder(self._container, self._stream, live=self.live)
         try:
             while not self._stop.is_set():
                 with self._busy:
@@ -77,16 +78,15 @@ class StreamSource(Closing):
 
     def _open(self, url: str) -> InputContainer:
         microseconds = str(int(self._timeout_s * 1e6))
-        options = _LOW_LATENCY | {"rw_timeout": microseconds, "timeout": microseconds}
+        options = _OPTIONS | {"rw_timeout": microseconds, "timeout": microseconds}
+        start = monotonic()
         try:
             return av.open(url, mode="r", options=options, timeout=self._timeout_s, metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
-            raise SourceError(f"{self.name} cannot be opened: {self._reason(error)}") from None
-
-    def _reason(self, error: Exception) -> str:
-        if isinstance(error, (av.error.ExitError, TimeoutError)):
-            return f"no answer within {self._timeout_s:g} s; is the address right, and is the sender running?"
-        return (getattr(error, "strerror", None) or str(error)).lower()
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            if monotonic() - start > 0.9 * self._timeout_s:  # what FFmpeg calls it then depends on where it waited
+                reason = f"no answer within {self._timeout_s:g} s; is the address right, and is the sender running?"
+            raise SourceError(f"{self.name} cannot be opened: {reason}") from None
 
     def _why_ended(self, decoder: Decoder) -> str | None:
         if decoder.error is None:

@@ -46,12 +46,14 @@ class VideoSource(Closing):
         except SourceError:
             self._container.close()
             raise
+        self._cut = cut_short(self._path) if self._path.is_file() else None
         self.frame_count = self._stream.frames or None
         self.rate: Fraction | None = self._stream.average_rate or self._stream.guessed_rate
         self.size_hw: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        decoder = Decoder(self._container, self._stream)
+        cut_at = self._path.stat().st_size if self._cut else None
+        decoder = Decoder(self._container, self._stream, cut_at=cut_at)
         try:
             while not self._stop.is_set():
                 with self._busy:
@@ -77,11 +79,10 @@ class VideoSource(Closing):
     def _why_early(self, decoder: Decoder) -> str | None:
         if not decoder.frames_given:
             raise SourceError(f"{self._path} has a video stream, but not one frame of it could be decoded")
-        cut = cut_short(self._path) if self._path.is_file() else None
-        if cut is None and decoder.error is None:
+        if self._cut is None and decoder.error is None:
             return None
-        of = f" of {self.frame_count}" if self.frame_count and self.frame_count >= decoder.frames_ok else ""
-        return f"{self.name} ends early: {decoder.frames_ok}{of} frames could be read ({cut or decoder.error})"
+        of = f" of {self.frame_count}" if self.frame_count and self.frame_count > decoder.frames_given else ""
+        return f"{self.name} ends early: {decoder.frames_ok}{of} frames could be read ({self._cut or decoder.error})"
 
 
 def _open(path: Path) -> InputContainer:
