@@ -46,13 +46,15 @@ class Band {
         for (auto& row : stretched_) row = arena.get<float>(job.logits.classes * columns.padded + kSlack);
         line_ = arena.get<float>(job.logits.width + kSlack);
         stash_ = arena.get<float>(static_cast<std::size_t>(job.logits.classes) * kWidestVector);
-        ids_ = arena.get<std::uint8_t>(columns.padded + kSlack);
+        wide_ids_ = arena.get<std::int32_t>(columns.padded);
+        ids_ = arena.get<std::uint8_t>(columns.padded);
     }
 
     static std::size_t size(const PostprocessJob& job, std::ptrdiff_t padded) {
         const std::size_t classes = job.logits.classes;
         return 2 * Arena::size_of<float>(classes * padded + kSlack) + Arena::size_of<float>(job.logits.width + kSlack) +
-               Arena::size_of<float>(classes * kWidestVector) + Arena::size_of<std::uint8_t>(padded + kSlack);
+               Arena::size_of<float>(classes * kWidestVector) + Arena::size_of<std::int32_t>(padded) +
+               Arena::size_of<std::uint8_t>(padded);
     }
 
     void run(int from, int until) {
@@ -95,7 +97,8 @@ class Band {
         const float* top = stretched(row.index);
         const float* bottom = stretched(std::min(row.index + 1, job_.logits.height - 1));
         const int width = at.source.width, classes = job_.logits.classes;
-        const ClassifyRow args = {top, bottom, columns_.padded, row.here, row.next, classes, width, stash_, ids_};
+        const ClassifyRow args = {top,     bottom, columns_.padded, row.here,  row.next,
+                                  classes, width,  stash_,          wide_ids_, ids_};
         found_.probability += (job_.activation == Activation::kSoftmax ? rows_.softmax : rows_.sigmoid)(args);
         rows_.count(ids_, width, classes, found_.areas);
         if (job_.previous.data) {
@@ -150,6 +153,7 @@ class Band {
     Found& found_;
     const PostprocessRows& rows_;
     float *stretched_[2], *line_, *stash_;
+    std::int32_t* wide_ids_;
     std::uint8_t* ids_;
     int held_[2] = {-1, -1};
 };

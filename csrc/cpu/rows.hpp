@@ -24,7 +24,7 @@ struct PlanarRow {
 };
 
 struct PreprocessRows {
-    /// Q7 mix of two byte rows; `count` values, slack after `out`. `bottom` is not read where `share` is 0.
+    /// Q7 mix of two byte rows; `count` values.
     void (*down)(const std::uint8_t* top, const std::uint8_t* bottom, std::int16_t share, int count, std::int16_t* out);
     /// Resample a Q7 row of 1, 3 or 4 channels to `count` pixels of 3 bytes, slack after both.
     /// `index` counts values (pixels * channels).
@@ -45,7 +45,8 @@ struct ClassifyRow {
     std::ptrdiff_t class_stride;  // in floats, a multiple of every vector's lanes
     float top_weight, bottom_weight;
     int classes, count;
-    float* stash;  // classes * 16 floats
+    float* stash;            // classes * 16 floats
+    std::int32_t* wide_ids;  // scratch, with slack
     std::uint8_t* ids;
 };
 
@@ -58,7 +59,7 @@ struct PostprocessRows {
     /// output lie within eight in the input.
     void (*stretch)(const float* line, const std::int32_t* index, const float* here, const float* next, int count,
                     bool dense, float* out);
-    /// Writes `ids` (with slack) and returns the sum of probabilities in 65536ths.
+    /// Writes `ids` and returns the sum of probabilities in 65536ths.
     std::uint64_t (*softmax)(const ClassifyRow& row);
     std::uint64_t (*sigmoid)(const ClassifyRow& row);
     /// Add the number of each id to `areas`.

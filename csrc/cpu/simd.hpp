@@ -20,7 +20,6 @@ typedef float Floats __attribute__((vector_size(SEGRT_VECTOR_BYTES)));
 typedef std::int32_t Ints __attribute__((vector_size(SEGRT_VECTOR_BYTES)));
 typedef std::uint32_t Words __attribute__((vector_size(SEGRT_VECTOR_BYTES)));
 typedef std::uint8_t Bytes __attribute__((vector_size(SEGRT_VECTOR_BYTES)));
-typedef std::uint8_t LaneBytes __attribute__((vector_size(SEGRT_VECTOR_BYTES / 4)));
 
 template <class V>
 SEGRT_PIXEL V load(const void* from) {

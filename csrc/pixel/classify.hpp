@@ -19,7 +19,7 @@ template <class F, class U>
 SEGRT_PIXEL F exp_nonpositive(F x) {
     const F lowest = F{} - 125.0f;
     F power = x * 1.44269504f;  // e^x = 2^power
-    power = power > lowest ? power : lowest;
+    power = lowest < power ? power : lowest;
     const F shifted = power + 12582912.0f;           // 1.5 * 2^23: the sum's last bits are the nearest whole number
     const F part = power - (shifted - 12582912.0f);  // -0.5..0.5
     // 2^part by a polynomial fitted for the least relative error (2.9e-6), its value at 0 held at 1.

@@ -57,7 +57,7 @@ void stretch(const float* line, const std::int32_t* index, const float* here, co
     for (; x < count; ++x) out[x] = pixel::between(line[index[x]], line[index[x] + 1], here[x], next[x]);
 }
 
-// The class of each of kLanes pixels and the largest logit; the logits are left in `stash` where there is one.
+// The class of each of kLanes pixels and its logit.
 struct Winner {
     Floats value;
     Ints id;
@@ -69,10 +69,13 @@ Floats logit(const ClassifyRow& row, int c, int x) {
                           row.bottom_weight);
 }
 
-void take(Winner& winner, Floats value, int c) {
+// Let class `c` compete; returns the logit that lost. The winner's own exponential is 1 and need not be computed.
+Floats take(Winner& winner, Floats value, int c) {
     const Ints larger = value > winner.value;  // not larger-or-equal: the lower class wins a tie
+    const Floats loser = larger ? winner.value : value;
     winner.value = larger ? value : winner.value;
     winner.id = larger ? Ints{} + c : winner.id;
+    return loser;
 }
 
 // Rounded to 65536ths. The comparison turns the NaN of non-finite logits into 0.
@@ -81,54 +84,50 @@ Ints probability(Floats value) {
     return __builtin_convertvector(value > 0.0f ? scaled : Floats{}, Ints);
 }
 
-// Add up the probabilities of a row whose pixels `each(x)` classifies kLanes at a time.
+// Add up the probabilities of a row whose pixels `each(row, x)` classifies kLanes at a time.
 template <class Each>
-std::uint64_t over_row(const ClassifyRow& row, Each each) {
+std::uint64_t over_row(const ClassifyRow& asked, Each each) {
+    const ClassifyRow row = asked;  // of our own: nothing that is written can alias it
     Ints lane;
     for (int i = 0; i < kLanes; ++i) lane[i] = i;
-    Words sum = {};
-    for (int x = 0; x < row.count; x += kLanes) {
-        const Ints found = each(x);
-        sum += reinterpret_cast<Words>(lane < Ints{} + (row.count - x) ? found : Ints{});
+    Ints sum = {};  // of at most 32768 / kLanes * 65536 each
+    int x = 0;
+    for (; x + kLanes <= row.count; x += kLanes) sum += each(row, x);
+    if (x < row.count) {
+        const Ints last = each(row, x);
+        sum += lane < Ints{} + (row.count - x) ? last : Ints{};
     }
     std::uint64_t total = 0;
-    for (int i = 0; i < kLanes; ++i) total += sum[i];
+    for (int i = 0; i < kLanes; ++i) total += static_cast<std::uint32_t>(sum[i]);
+    for (int i = 0; i < row.count; ++i) row.ids[i] = static_cast<std::uint8_t>(row.wide_ids[i]);
     return total;
 }
 
-void write_ids(const ClassifyRow& row, int x, Ints id) {
-    simd::store(row.ids + x, __builtin_convertvector(id, simd::LaneBytes));
-}
+Floats exp_of(Floats value) { return pixel::exp_nonpositive<Floats, Words>(value); }
 
 // kClasses known when compiling: the logits of a pixel stay in registers.
 template <int kClasses>
-std::uint64_t softmax_of(const ClassifyRow& row) {
-    return over_row(row, [&](int x) {
-        Floats values[kClasses];
-        Winner winner = {values[0] = logit(row, 0, x), Ints{}};
-        for (int c = 1; c < kClasses; ++c) take(winner, values[c] = logit(row, c, x), c);
-        Floats sum = {};
-        for (int c = 0; c < kClasses; ++c) sum += pixel::exp_nonpositive<Floats, Words>(values[c] - winner.value);
-        write_ids(row, x, winner.id);
+std::uint64_t softmax_of(const ClassifyRow& asked) {
+    return over_row(asked, [](const ClassifyRow& row, int x) {
+        Floats losers[kClasses];
+        Winner winner = {logit(row, 0, x), Ints{}};
+        for (int c = 1; c < kClasses; ++c) losers[c] = take(winner, logit(row, c, x), c);
+        simd::store(row.wide_ids + x, winner.id);
+        Floats sum = Floats{} + 1.0f;
+        for (int c = 1; c < kClasses; ++c) sum += exp_of(losers[c] - winner.value);
         return probability(1.0f / sum);
     });
 }
 
-std::uint64_t softmax_of_many(const ClassifyRow& row) {
-    return over_row(row, [&](int x) {
+std::uint64_t softmax_of_many(const ClassifyRow& asked) {
+    return over_row(asked, [](const ClassifyRow& row, int x) {
         Winner winner = {logit(row, 0, x), Ints{}};
-        simd::store(row.stash, winner.value);
+        for (int c = 1; c < row.classes; ++c) simd::store(row.stash + c * kLanes, take(winner, logit(row, c, x), c));
+        simd::store(row.wide_ids + x, winner.id);
+        Floats sum = Floats{} + 1.0f;
         for (int c = 1; c < row.classes; ++c) {
-            const Floats value = logit(row, c, x);
-            simd::store(row.stash + c * kLanes, value);
-            take(winner, value, c);
+            sum += exp_of(simd::load<Floats>(row.stash + c * kLanes) - winner.value);
         }
-        Floats sum = {};
-        for (int c = 0; c < row.classes; ++c) {
-            const Floats value = simd::load<Floats>(row.stash + c * kLanes);
-            sum += pixel::exp_nonpositive<Floats, Words>(value - winner.value);
-        }
-        write_ids(row, x, winner.id);
         return probability(1.0f / sum);
     });
 }
@@ -146,16 +145,50 @@ std::uint64_t softmax(const ClassifyRow& row) {
     }
 }
 
-std::uint64_t sigmoid(const ClassifyRow& row) {
-    return over_row(row, [&](int x) {
+std::uint64_t sigmoid(const ClassifyRow& asked) {
+    return over_row(asked, [](const ClassifyRow& row, int x) {
         Winner winner = {logit(row, 0, x), Ints{}};
         for (int c = 1; c < row.classes; ++c) take(winner, logit(row, c, x), c);
-        write_ids(row, x, winner.id);
+        simd::store(row.wide_ids + x, winner.id);
         return probability(pixel::sigmoid<Floats, Words>(winner.value));
     });
 }
 
+// How many of `count` bytes are `id`: whole vectors of byte counters, emptied before they can overflow.
+std::int64_t count_one(const std::uint8_t* ids, int count, std::uint8_t id) {
+    using simd::Bytes;
+    constexpr int kBytes = sizeof(Bytes);
+    std::int64_t found = 0;
+    int x = 0;
+    while (x + kBytes <= count) {
+        const int most = (count - x) / kBytes < 255 ? (count - x) / kBytes : 255;
+        Bytes sums = {};
+        for (int i = 0; i < most; ++i, x += kBytes) {
+            sums -= reinterpret_cast<Bytes>(simd::load<Bytes>(ids + x) == id);
+        }
+        std::uint8_t each[kBytes];
+        simd::store(each, sums);
+        std::uint32_t sum = 0;
+        for (int i = 0; i < kBytes; ++i) sum += each[i];
+        found += sum;
+    }
+    for (; x < count; ++x) found += ids[x] == id;
+    return found;
+}
+
+constexpr int kFewClasses = 16;  // up to here one sweep per class is faster than counting pixel by pixel
+
 void count(const std::uint8_t* ids, int count, int classes, std::int64_t* areas) {
+    if (classes <= kFewClasses) {
+        std::int64_t rest = count;
+        for (int c = 1; c < classes; ++c) {
+            const std::int64_t found = count_one(ids, count, static_cast<std::uint8_t>(c));
+            areas[c] += found;
+            rest -= found;
+        }
+        areas[0] += rest;
+        return;
+    }
     // Four tables, so that runs of one class need not wait for their own last addition.
     std::uint32_t tables[4][256];
     for (auto& table : tables) __builtin_memset(table, 0, sizeof(std::uint32_t) * classes);

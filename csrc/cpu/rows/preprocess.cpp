@@ -13,12 +13,29 @@
 namespace segrt::SEGRT_ISA {
 namespace {
 
+#ifdef __AVX2__
+
+// pixel::blend of sixteen values; _mm256_mulhrs_epi16 is its multiplication.
+SEGRT_PIXEL __m256i blend(__m256i from, __m256i to, __m256i share) {
+    return _mm256_add_epi16(from, _mm256_mulhrs_epi16(_mm256_sub_epi16(to, from), share));
+}
+
+SEGRT_PIXEL __m256i sixteen_q7(const std::uint8_t* bytes) {
+    return _mm256_slli_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes))), 7);
+}
+
+#endif
+
 void down(const std::uint8_t* top, const std::uint8_t* bottom, std::int16_t share, int count, std::int16_t* out) {
-    if (share == 0) {
-        for (int i = 0; i < count; ++i) out[i] = pixel::to_q7(top[i]);
-        return;
+    int i = 0;
+#ifdef __AVX2__
+    const __m256i shares = _mm256_set1_epi16(share);
+    for (; i + 16 <= count; i += 16) {
+        const __m256i mixed = blend(sixteen_q7(top + i), sixteen_q7(bottom + i), shares);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), mixed);
     }
-    for (int i = 0; i < count; ++i) out[i] = pixel::blend(pixel::to_q7(top[i]), pixel::to_q7(bottom[i]), share);
+#endif
+    for (; i < count; ++i) out[i] = pixel::blend(pixel::to_q7(top[i]), pixel::to_q7(bottom[i]), share);
 }
 
 template <int kChannels>
@@ -26,17 +43,14 @@ void across_plain(const std::int16_t* row, const std::int32_t* index, const std:
                   std::uint8_t* out) {
     for (int x = from; x < count; ++x) {
         const std::int16_t* at = row + index[x];
-        for (int c = 0; c < 3; ++c) {
-            const int k = kChannels == 1 ? 0 : c;
-            out[3 * x + c] = pixel::to_byte(pixel::blend(at[k], at[k + kChannels], share[x]));
-        }
+        for (int c = 0; c < 3; ++c) out[3 * x + c] = pixel::to_byte(pixel::blend(at[c], at[c + kChannels], share[x]));
     }
 }
 
 #ifdef __AVX2__
 
 // Four pixels of four 16-bit values from four places.
-__m256i gather4(const std::int16_t* row, const std::int32_t* index) {
+SEGRT_PIXEL __m256i gather4(const std::int16_t* row, const std::int32_t* index) {
     const auto at = [&](int i) { return reinterpret_cast<const __m128i*>(row + index[i]); };
     const auto high = [](__m128i low, const __m128i* from) {
         return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(from)));
@@ -47,15 +61,21 @@ __m256i gather4(const std::int16_t* row, const std::int32_t* index) {
 }
 
 // pixel::blend and pixel::to_byte's rounding on four such pixels.
-__m256i across4(const std::int16_t* row, int channels, const std::int32_t* index, const std::int16_t* share) {
+SEGRT_PIXEL __m256i across4(const std::int16_t* row, int channels, const std::int32_t* index,
+                            const std::int16_t* share) {
     const __m256i spread = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3,  //
                                             4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7);
     std::int64_t four;
     __builtin_memcpy(&four, share, sizeof four);
     const __m256i shares = _mm256_shuffle_epi8(_mm256_set1_epi64x(four), spread);
-    const __m256i here = gather4(row, index), next = gather4(row + channels, index);
-    const __m256i mixed = _mm256_add_epi16(here, _mm256_mulhrs_epi16(_mm256_sub_epi16(next, here), shares));
+    const __m256i mixed = blend(gather4(row, index), gather4(row + channels, index), shares);
     return _mm256_srli_epi16(_mm256_add_epi16(mixed, _mm256_set1_epi16(64)), 7);
+}
+
+// The first twelve bytes of both lanes; four more are overwritten.
+SEGRT_PIXEL void store_twelve_each(__m256i lanes, std::uint8_t* out) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(lanes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 12), _mm256_extracti128_si256(lanes, 1));
 }
 
 // Eight pixels at a time, the fourth value of each dropped. Reads up to 3 values and writes 4 bytes too far.
@@ -70,9 +90,7 @@ void across_wide(const std::int16_t* row, int channels, const std::int32_t* inde
         const __m256i b = across4(row, channels, index + x + 4, share + x + 4);
         const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(a, b), order);
         // After the pack a lane holds pixels 0,1,4,5 and 2,3,6,7; `order` makes that 0..3 and 4..7.
-        const __m256i three = _mm256_shuffle_epi8(bytes, drop);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * x), _mm256_castsi256_si128(three));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * x + 12), _mm256_extracti128_si256(three, 1));
+        store_twelve_each(_mm256_shuffle_epi8(bytes, drop), out + 3 * x);
     }
     if (channels == 3) {
         across_plain<3>(row, index, share, x, count, out);
@@ -83,9 +101,31 @@ void across_wide(const std::int16_t* row, int channels, const std::int32_t* inde
 
 #endif
 
+void across_gray(const std::int16_t* row, const std::int32_t* index, const std::int16_t* share, int count,
+                 std::uint8_t* out) {
+    int x = 0;
+#ifdef __AVX2__
+    for (; x + 8 <= count; x += 8) {
+        // A pixel and the next in the halves of 32 bits; what is computed in the upper halves is not used.
+        const __m256i places = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index + x));
+        const __m256i here = _mm256_i32gather_epi32(reinterpret_cast<const int*>(row), places, 2);
+        const __m256i shares = _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(share + x)));
+        const __m256i mixed = blend(here, _mm256_srli_epi32(here, 16), shares);
+        const __m256i rounded = _mm256_srli_epi16(_mm256_add_epi16(mixed, _mm256_set1_epi16(64)), 7);
+        const __m256i thrice = _mm256_setr_epi8(0, 0, 0, 4, 4, 4, 8, 8, 8, 12, 12, 12, -1, -1, -1, -1,  //
+                                                0, 0, 0, 4, 4, 4, 8, 8, 8, 12, 12, 12, -1, -1, -1, -1);
+        store_twelve_each(_mm256_shuffle_epi8(rounded, thrice), out + 3 * x);
+    }
+#endif
+    for (; x < count; ++x) {
+        const std::int16_t* at = row + index[x];
+        out[3 * x] = out[3 * x + 1] = out[3 * x + 2] = pixel::to_byte(pixel::blend(at[0], at[1], share[x]));
+    }
+}
+
 void across(const std::int16_t* row, int channels, const std::int32_t* index, const std::int16_t* share, int count,
             std::uint8_t* out) {
-    if (channels == 1) return across_plain<1>(row, index, share, 0, count, out);
+    if (channels == 1) return across_gray(row, index, share, count, out);
 #ifdef __AVX2__
     across_wide(row, channels, index, share, count, out);
 #else
@@ -98,12 +138,87 @@ void gray16(const std::uint16_t* row, float scale, int count, std::uint8_t* out)
     for (int x = 0; x < count; ++x) out[x] = pixel::gray16_to_byte(row[x], scale);
 }
 
-void yuv(const YuvRow& row, bool bt709, bool full_range, int count, std::uint8_t* out) {
-    const pixel::Yuv k = pixel::yuv(bt709, full_range);
-    for (int x = 0; x < count; ++x) {
+void yuv_plain(const YuvRow& row, const pixel::Yuv& k, int from, int until, std::uint8_t* out) {
+    for (int x = from; x < until; ++x) {
         const int chroma = ((x + row.odd) >> 1) * row.chroma_step;
         pixel::yuv_to_bgr(row.y[x], row.u[chroma], row.v[chroma], k, out + 3 * x);
     }
+}
+
+#ifdef __AVX2__
+
+// Pairs of 16-bit coefficients for _mm256_madd_epi16.
+SEGRT_PIXEL __m256i pairs(std::int16_t first, std::int16_t second) {
+    return _mm256_set1_epi32(static_cast<std::int32_t>(
+        static_cast<std::uint16_t>(first) | static_cast<std::uint32_t>(static_cast<std::uint16_t>(second)) << 16));
+}
+
+// One colour of sixteen pixels, before the clamp: a * first + b * second (+ c * third) in Q13, rounded.
+SEGRT_PIXEL __m256i mix(__m256i a, __m256i b, __m256i coefficients, __m256i low_rest, __m256i high_rest) {
+    const __m256i low = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), coefficients), low_rest);
+    const __m256i high = _mm256_add_epi32(_mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), coefficients), high_rest);
+    return _mm256_packs_epi32(_mm256_srai_epi32(low, 13), _mm256_srai_epi32(high, 13));
+}
+
+// Sixteen pixels from an even one on; both chroma pointers are at its sample. Returns how many pixels were done.
+int yuv_wide(const YuvRow& row, const pixel::Yuv& k, int from, int count, std::uint8_t* out) {
+    const __m128i twice = row.chroma_step == 2 ? _mm_setr_epi8(0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14)
+                                               : _mm_setr_epi8(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    const __m128i twice_v =
+        row.chroma_step == 2 ? _mm_setr_epi8(1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15) : twice;
+    const __m256i bg0 =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, -1, 1, 9, -1, 2, 10, -1, 3, 11, -1, 4, 12, -1, 5));
+    const __m256i bg1 =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(13, -1, 6, 14, -1, 7, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+    const __m256i r0 =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1));
+    const __m256i r1 =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, -1, -1, -1, -1, -1, -1));
+    const __m256i offset = _mm256_set1_epi16(k.offset), centre = _mm256_set1_epi16(128);
+    const __m256i half = _mm256_set1_epi32(pixel::kYuvHalf);
+    const __m256i blue_of = pairs(k.luma, k.blue_u), red_of = pairs(k.luma, k.red_v);
+    const __m256i green_of = pairs(k.luma, k.green_u), green_rest = pairs(k.green_v, 0);
+    int x = from;
+    for (; x + 16 <= count; x += 16) {
+        const int chroma = ((x + row.odd) >> 1) * row.chroma_step;
+        __m128i u_bytes, v_bytes;
+        if (row.chroma_step == 2) {
+            u_bytes = v_bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row.u + chroma));
+        } else {
+            u_bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row.u + chroma));
+            v_bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(row.v + chroma));
+        }
+        const __m128i y_bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row.y + x));
+        const __m256i y = _mm256_sub_epi16(_mm256_cvtepu8_epi16(y_bytes), offset);
+        const __m256i u = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_shuffle_epi8(u_bytes, twice)), centre);
+        const __m256i v = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_shuffle_epi8(v_bytes, twice_v)), centre);
+        const __m256i blue = mix(y, u, blue_of, half, half), red = mix(y, v, red_of, half, half);
+        const __m256i v_low = _mm256_madd_epi16(_mm256_unpacklo_epi16(v, v), green_rest);
+        const __m256i v_high = _mm256_madd_epi16(_mm256_unpackhi_epi16(v, v), green_rest);
+        const __m256i green = mix(y, u, green_of, _mm256_add_epi32(v_low, half), _mm256_add_epi32(v_high, half));
+        // Each lane: eight blue and eight green bytes; eight red ones. Woven to 16 and 8 bytes.
+        const __m256i bg = _mm256_packus_epi16(blue, green), rr = _mm256_packus_epi16(red, red);
+        const __m256i first = _mm256_or_si256(_mm256_shuffle_epi8(bg, bg0), _mm256_shuffle_epi8(rr, r0));
+        const __m256i last = _mm256_or_si256(_mm256_shuffle_epi8(bg, bg1), _mm256_shuffle_epi8(rr, r1));
+        std::uint8_t* to = out + 3 * x;
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(first));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 16), _mm256_castsi256_si128(last));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 24), _mm256_extracti128_si256(first, 1));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 40), _mm256_extracti128_si256(last, 1));
+    }
+    return x;
+}
+
+#endif
+
+void yuv(const YuvRow& row, bool bt709, bool full_range, int count, std::uint8_t* out) {
+    const pixel::Yuv k = pixel::yuv(bt709, full_range);
+    int x = 0;
+#ifdef __AVX2__
+    if (row.odd) yuv_plain(row, k, 0, x = 1, out);
+    x = yuv_wide(row, k, x, count, out);
+#endif
+    yuv_plain(row, k, x, count, out);
 }
 
 void to_three(const std::uint8_t* row, int channels, int count, std::uint8_t* out) {
@@ -135,71 +250,57 @@ void swap(const std::uint8_t* row, int count, std::uint8_t* out) {
 
 #ifdef __AVX2__
 
-// Channel `c` of eight pixels as floats; `pixels` holds pixels 0..3 and 4..7 in its two lanes, from byte 0 of each.
-template <int c>
-__m256 channel(__m256i pixels) {
-    const __m256i pick = _mm256_setr_epi8(c, -1, -1, -1, c + 3, -1, -1, -1, c + 6, -1, -1, -1, c + 9, -1, -1, -1,  //
-                                          c, -1, -1, -1, c + 3, -1, -1, -1, c + 6, -1, -1, -1, c + 9, -1, -1, -1);
-    return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(pixels, pick));
-}
-
-template <int c>
-__m256 normalized(__m256i pixels, const PlanarRow& to) {
-    return pixel::normalize<__m256>(channel<c>(pixels), to.mean[c], to.inverse_std[c]);
-}
-
+// Pixels 0..4 and 2..7 in the two lanes: exactly the 24 bytes are read.
 __m256i eight_pixels(const std::uint8_t* at) {
     const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(first),
-                                   _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + 12)), 1);
+    const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at + 8));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
+}
+
+// Channel `c` of eight such pixels, normalised. The second lane begins one byte before pixel 3, its pixel 4 at byte 4.
+template <int c>
+__m256 normalized(__m256i pixels, const PlanarRow& to) {
+    const __m256i pick = _mm256_setr_epi8(c, -1, -1, -1, c + 3, -1, -1, -1, c + 6, -1, -1, -1, c + 9, -1, -1, -1,  //
+                                          c + 4, -1, -1, -1, c + 7, -1, -1, -1, c + 10, -1, -1, -1, c + 13, -1, -1, -1);
+    const __m256 bytes = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(pixels, pick));
+    return pixel::normalize<__m256>(bytes, to.mean[c], to.inverse_std[c]);
 }
 
 template <int c>
-void store_f32(__m256i pixels, const PlanarRow& to, int x) {
+void store(__m256i pixels, const PlanarRow& to, int x, float) {
     _mm256_storeu_ps(static_cast<float*>(to.plane[c]) + x, normalized<c>(pixels, to));
 }
 
 template <int c>
-void store_f16(__m256i pixels, const PlanarRow& to, int x) {
+void store(__m256i pixels, const PlanarRow& to, int x, std::uint16_t) {
     const __m128i halves = _mm256_cvtps_ph(normalized<c>(pixels, to), _MM_FROUND_TO_NEAREST_INT);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(static_cast<std::uint16_t*>(to.plane[c]) + x), halves);
 }
 
 #endif
 
-void planar_f32(const std::uint8_t* row, int count, const PlanarRow& to) {
-    int x = 0;
-#ifdef __AVX2__
-    for (; x + 10 <= count; x += 8) {  // 28 bytes are read
-        const __m256i pixels = eight_pixels(row + 3 * x);
-        store_f32<0>(pixels, to, x);
-        store_f32<1>(pixels, to, x);
-        store_f32<2>(pixels, to, x);
-    }
-#endif
-    for (int c = 0; c < 3; ++c) {
-        float* plane = static_cast<float*>(to.plane[c]);
-        for (int i = x; i < count; ++i) {
-            plane[i] = pixel::normalize(static_cast<float>(row[3 * i + c]), to.mean[c], to.inverse_std[c]);
-        }
-    }
-}
+void convert(float value, float* to) { *to = value; }
+void convert(float value, std::uint16_t* to) { *to = pixel::to_half(value); }
 
-void planar_f16(const std::uint8_t* row, int count, const PlanarRow& to) {
-    int x = 0;
+template <class Value>
+void planar(const std::uint8_t* row, int count, const PlanarRow& asked) {
+    const PlanarRow to = asked;  // of our own: nothing that is written can alias it
 #ifdef __AVX2__
-    for (; x + 10 <= count; x += 8) {
-        const __m256i pixels = eight_pixels(row + 3 * x);
-        store_f16<0>(pixels, to, x);
-        store_f16<1>(pixels, to, x);
-        store_f16<2>(pixels, to, x);
+    if (count >= 8) {
+        for (int x = 0; x < count; x += 8) {
+            const int at = x + 8 <= count ? x : count - 8;  // the last eight may overlap the eight before
+            const __m256i pixels = eight_pixels(row + 3 * at);
+            store<0>(pixels, to, at, Value{});
+            store<1>(pixels, to, at, Value{});
+            store<2>(pixels, to, at, Value{});
+        }
+        return;
     }
 #endif
     for (int c = 0; c < 3; ++c) {
-        std::uint16_t* plane = static_cast<std::uint16_t*>(to.plane[c]);
-        for (int i = x; i < count; ++i) {
-            const float value = static_cast<float>(row[3 * i + c]);
-            plane[i] = pixel::to_half(pixel::normalize(value, to.mean[c], to.inverse_std[c]));
+        Value* plane = static_cast<Value*>(to.plane[c]);
+        for (int x = 0; x < count; ++x) {
+            convert(pixel::normalize(static_cast<float>(row[3 * x + c]), to.mean[c], to.inverse_std[c]), plane + x);
         }
     }
 }
@@ -207,6 +308,7 @@ void planar_f16(const std::uint8_t* row, int count, const PlanarRow& to) {
 }  // namespace
 
 extern const PreprocessRows preprocess_rows;
-const PreprocessRows preprocess_rows = {down, across, gray16, yuv, to_three, swap, planar_f32, planar_f16};
+const PreprocessRows preprocess_rows = {down,     across, gray16,        yuv,
+                                        to_three, swap,   planar<float>, planar<std::uint16_t>};
 
 }  // namespace segrt::SEGRT_ISA
