@@ -18,6 +18,7 @@ from torch import Tensor
 
 from segrt.runtime.placement import place
 
+from .clutter import draw_objects, draw_scene
 from .config import IGNORE_ID, AugmentConfig, InputConfig
 
 Matrix = NDArray[np.float64]
@@ -46,11 +47,22 @@ class Augmentation:
         for image, mask in pairs:
             matrix = random_view(image.shape[:2], self.fitted, self.crop_hw, self.config, rng)
             seen, ids = warp(image, mask, matrix, self.crop_hw)
+            self._add_clutter(seen, ids, rng)
             images.append(seen)
             masks.append(ids)
         batch = _fade_corners(torch.cat(images), self.config.vignette)  # (n, 3, h, w) 0..1
         batch = self.colour(batch)
         return (batch.clamp(0, 1) * 255).round().to(torch.uint8), torch.stack(masks)
+
+    def _add_clutter(self, seen: Tensor, ids: Tensor, rng: np.random.Generator) -> None:
+        picture = np.ascontiguousarray(seen[0].permute(1, 2, 0).numpy())
+        if rng.random() < self.config.scenes:
+            draw_scene(picture, ids.numpy(), rng)
+        elif rng.random() < self.config.clutter:
+            draw_objects(picture, ids.numpy(), int(rng.integers(1, 4)), rng)
+        else:
+            return
+        seen[0] = torch.from_numpy(picture).permute(2, 0, 1)
 
 
 def fitting(frame_hw: tuple[int, int], fitted: InputConfig) -> Matrix:

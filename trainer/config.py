@@ -79,6 +79,8 @@ class AugmentConfig:
     noise: float = 0.25  # sensor noise of 0 .. 0.06 of full scale
     vignette: float = 0.3  # a scanner's own light fades towards the corners
     specular: float = 0.25  # wet surfaces glare
+    clutter: float = 0.0  # objects of class 0 before the picture; for data whose class 0 is "the rest"
+    scenes: float = 0.0  # pictures replaced by a drawn scene of class 0; as above
 
 
 @dataclass(frozen=True)
