@@ -31,7 +31,7 @@ def blank(size_hw: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _fitting(text: str, width: int, height: int) -> tuple[float, int]:
-    """Font scale and line thickness for text over 90 % of the width, but no higher than an eighth of the height."""
+    """Font scale and line thickness for text over 90 % of the width, but no higher than a twelfth of the height."""
     (unit_width, unit_height), _ = cv2.getTextSize(text, _FONT, 1.0, 2)
-    scale = max(min(0.9 * width / unit_width, height / 8 / unit_height), 0.2)
+    scale = max(min(0.9 * width / unit_width, height / 12 / unit_height), 0.2)
     return scale, max(round(2 * scale), 1)

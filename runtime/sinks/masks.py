@@ -5,13 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
-
 from ..errors import SinkError
 from ..types import Frame, Segmentation
 from .files import cannot_write, check_folder, part_path
-
-_COMPRESSION = 1  # zlib's fastest: masks are flat, so that higher levels gain little and take several times as long
+from .png import encode_grey
 
 
 class MaskSink:
@@ -47,10 +44,7 @@ class MaskSink:
         target = self._folder / self._name(frame)
         if target.resolve() in self._inputs:
             raise SinkError(f"cannot write {target}: it is the image that is being read; choose another folder")
-        good, png = cv2.imencode(".png", segmentation.mask, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
-        if not good:
-            raise SinkError(f"cannot write {target}: the mask could not be encoded")
-        _write_whole(target, png.tobytes())
+        _write_whole(target, encode_grey(segmentation.mask))
 
     def close(self) -> None:
         """Each file was finished when it was written; an empty folder made here goes."""

@@ -31,7 +31,7 @@ NO_CLOCK = Fraction(1, 25)
 # Encoder -> options. The first that FFmpeg was built with is taken; PyAV's wheels have libx264. MPEG-4 part 2 plays in
 # most players, but not in browsers.
 _ENCODERS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "superfast", "crf": "20", "bf": "0"},
+    "libx264": {"preset": "ultrafast", "crf": "20"},
     "libopenh264": {"rc_mode": "quality"},
     "mpeg4": {"qscale": "4"},
 }
@@ -115,8 +115,10 @@ class OverlayVideoSink:
         height, width = image.shape[:2]
         self._size_hw = (height + height % 2, width + width % 2)
         self._time_base = frame.time_base or NO_CLOCK
-        # faststart puts the index first, so that a browser can play while it loads.
-        self._container = av.open(f"file:{self._part.path}", "w", format="mp4", options={"movflags": "+faststart"})
+        # faststart puts the index first, so that a browser can play while it loads. The movie's own clock, in which the
+        # time of the first frame is kept, would tick in milliseconds.
+        options = {"movflags": "+faststart", "movie_timescale": str(self._time_base.denominator)}
+        self._container = av.open(f"file:{self._part.path}", "w", format="mp4", options=options)
         stream = self._container.add_stream(self.encoder, options=_ENCODERS[self.encoder])
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = self._size_hw
