@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 from fractions import Fraction
@@ -263,6 +264,18 @@ def test_closing_from_another_thread_ends_the_iteration(tmp_path: Path) -> None:
         started.set()
         closer.join()
         assert source.problem is None
+
+
+def test_no_frame_waits_for_the_garbage_collector(tmp_path: Path) -> None:
+    clip = turn(write_video(tmp_path / "clip.mp4", 60), (0, 1, -1, 0))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in open_source(clip):
+            pass
+        assert gc.collect() < 30
+    finally:
+        gc.enable()
 
 
 def test_odd_names_are_files_and_not_protocols(tmp_path: Path) -> None:
