@@ -51,7 +51,6 @@ class Decoder:
         self._live, self._cut_at = live, cut_at
         self._last_pts: int | None = None
         self._origin: int | None = None  # what is subtracted: a stream's clock may have run for days
-        self._repaired = False  # a time was missing
         self._codec = self._context.name
         self._length_size = nal_length_size(self._codec, self._context.extradata)
         # One packet is one picture there. Elsewhere packets may be fields or pictures that are never shown.
@@ -125,12 +124,15 @@ class Decoder:
             self._ledger.came(sent_as, picture.pts, picture, flagged=picture.is_corrupt)
 
     def _pts(self, entry: Entry[av.VideoFrame]) -> int:
-        pts = entry.pts if entry.picture is None or entry.picture.pts is None else entry.picture.pts
-        if pts is None:
-            pts = 0 if self._last_pts is None else self._last_pts + self._duration(entry.picture)
-            self._repaired = True
-        elif self._repaired and self._last_pts is not None:
-            pts = max(pts, self._last_pts + 1)  # never before a time that was made up
+        """The file's time, unless there is none or it is not after the one before: AVI knows no order of showing."""
+        picture, last = entry.picture, self._last_pts
+        pts = entry.pts if picture is None or picture.pts is None else picture.pts
+        if pts is None or (last is not None and pts <= last):
+            decoded_at = None if picture is None else picture.dts
+            if last is None:
+                pts = decoded_at or 0
+            else:
+                pts = decoded_at if decoded_at is not None and decoded_at > last else last + self._duration(picture)
         if self._origin is None:
             self._origin = pts if self._live else 0
         self._last_pts = pts

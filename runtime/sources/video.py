@@ -23,8 +23,9 @@ _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 class VideoSource(Closing):
     """The first video stream of a file; pictures come upright, in the order in which they are shown.
 
-    `pts` is as the file has it (variable frame rates stay variable); only where the file has none, it is the previous
-    plus one frame's duration. Damaged pictures are CORRUPT frames with their index and time: see `Decoder`.
+    `pts` is as the file has it (variable frame rates stay variable), and it always rises: where the file has no time,
+    or one that is not after the one before, it is one frame's duration after that. Damaged pictures are CORRUPT frames
+    with their index and time: see `Decoder`.
     References in the file to other places are not followed beyond this machine.
 
     Args:

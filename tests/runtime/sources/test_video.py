@@ -89,11 +89,41 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
         assert [(frame.pts, frame.time_base) for frame in source] == [(n, Fraction(1, 1000)) for n in pts]
 
 
-def test_missing_times_are_made_up_and_rise(tmp_path: Path) -> None:
-    frames = frames_of(write_video(tmp_path / "clip.h264", container="h264"))
+@pytest.mark.parametrize(
+    ("name", "container"), [("clip.h264", "h264"), ("clip.avi", "avi")], ids=["no times", "times of decoding alone"]
+)
+def test_missing_times_are_made_up_and_rise(tmp_path: Path, name: str, container: str) -> None:
+    options = {"preset": "veryfast", "bf": "3", "x264-params": "b-adapt=0:b-pyramid=normal"}
+    frames = frames_of(write_video(tmp_path / name, 24, container=container, options=options, keyframe_every=12))
     times = [frame.time_s for frame in frames]
-    assert len(times) == 12
+    assert len(times) == 24
     assert all(later > earlier for earlier, later in itertools.pairwise(times))
+    assert times[-1] == pytest.approx(23 / 25, abs=0.3)
+
+
+def test_times_that_start_over_go_on_rising(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.ts", 12, container="mpegts")
+    clip.write_bytes(clip.read_bytes() * 2)
+    times = [frame.time_s for frame in frames_of(clip)]
+    assert len(times) == 24
+    assert all(later > earlier for earlier, later in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"preset": "veryfast", "bf": "3", "x264-params": "open-gop=1:b-pyramid=normal:b-adapt=0"}),
+        ("libx264", {"preset": "veryfast", "x264-params": "intra-refresh=1"}),
+        ("libx264", {"preset": "veryfast", "flags": "+ildct+ilme", "x264-params": "interlaced=1"}),
+        ("libx265", {"preset": "ultrafast", "x265-params": "log-level=none:open-gop=1:keyint=10:bframes=4"}),
+        ("libvpx-vp9", {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "12"}),
+    ],
+    ids=["open groups", "no keyframes", "interlaced", "h265", "hidden pictures"],
+)
+def test_no_good_picture_is_called_corrupt(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
+    clip = write_video(tmp_path / name, 30, codec=codec, options=options, keyframe_every=10)
+    assert [frame.status for frame in frames_of(clip)] == [Status.OK] * 30
 
 
 def test_the_first_real_video_of_several_streams_is_read(tmp_path: Path) -> None:
