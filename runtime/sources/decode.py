@@ -9,6 +9,7 @@ from time import perf_counter
 import av
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import SourceError
@@ -19,7 +20,6 @@ from .ledger import Entry, Ledger
 
 THREADS = 2
 _ASYNCHRONOUS = ("libdav1d",)  # AV1: an error comes up some packets later
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art
 
 
 class Decoder:
@@ -153,7 +153,7 @@ def first_picture_stream(container: InputContainer, name: str) -> VideoStream:
         SourceError: there is none; says what there is instead.
     """
     for stream in container.streams:
-        art = int(stream.disposition) & _ATTACHED_PICTURE
+        art = bool(stream.disposition & Disposition.attached_pic)  # cover art
         if isinstance(stream, VideoStream) and stream.codec_context is not None and not art:
             return stream
     kinds = [f"{stream.type} ({_codec_name(stream)})" for stream in container.streams]

@@ -125,7 +125,7 @@ def write_many_streams(path: Path) -> Path:
         art = output.add_stream("mjpeg", rate=1)
         art.height = art.width = 16
         art.pix_fmt = "yuvj420p"
-        art.disposition = av.stream.Disposition.attached_pic
+        art.disposition = av.stream.Disposition.attached_pic.value
         sound = output.add_stream("aac", rate=8000)
         videos = [output.add_stream("libx264", rate=25, options=X264) for _ in range(2)]
         for video, (height, width) in zip(videos, ((48, 64), (32, 32)), strict=True):

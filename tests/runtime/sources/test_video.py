@@ -8,6 +8,7 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from tests.runtime.clips import (
@@ -303,8 +304,12 @@ def test_no_frame_waits_for_the_garbage_collector(tmp_path: Path) -> None:
     try:
         for _ in open_source(clip):
             pass
-        assert gc.collect() < 30
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert sum(isinstance(thing, (av.VideoFrame, np.ndarray)) for thing in gc.garbage) < 5
     finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
         gc.enable()
 
 
