@@ -9,7 +9,9 @@ CudaDevices cuda_devices() {
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error != cudaSuccess) {
         cudaGetLastError();  // the probe's failure must not be taken for that of the next call
-        return {true, {}, cudaGetErrorString(error)};
+        int driver = 0;      // stays 0 where there is none; CUDA then calls it "insufficient"
+        cudaDriverGetVersion(&driver);
+        return {true, {}, driver == 0 ? "no NVIDIA driver on this machine" : cudaGetErrorString(error)};
     }
     if (count == 0) return {true, {}, "no CUDA device"};
     CudaDevices found{true, {}, ""};
