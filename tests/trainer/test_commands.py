@@ -1,7 +1,16 @@
+import cv2
+import numpy as np
 import pytest
+import torch
 
 from segrt.cli import main
-from segrt.trainer.checkpoint import load
+from segrt.export.onnx import export_onnx
+from segrt.runtime.spec import ColourOrder
+from segrt.trainer.checkpoint import Checkpoint, load, save, spec_of
+from segrt.trainer.commands.evaluate import open_model
+from segrt.trainer.data import open_folder
+from segrt.trainer.evaluate import evaluate, normalise
+from segrt.trainer.networks import build_network
 
 RECIPE = """
 name = "tiny"
@@ -41,6 +50,26 @@ def test_a_recipe_becomes_a_checkpoint_that_can_be_measured(recipe, discs, tmp_p
     printed = capsys.readouterr().out
     assert "disc" in printed
     assert printed.count("mean IoU") == 1
+
+
+def test_an_exported_model_is_measured_through_the_runtime_with_the_same_result(tiny, discs, tmp_path):
+    torch.manual_seed(0)
+    network, spec = build_network(tiny.network, 2).eval(), spec_of(tiny)
+    torch.nn.init.normal_(network.head.weight)
+    image = torch.from_numpy(cv2.resize(cv2.imread(str(discs / "val" / "images" / "0.png")), (32, 32)))
+    with torch.no_grad():
+        logits = network(normalise(image.permute(2, 0, 1)[None], spec, ColourOrder.BGR))
+        network.head.bias[0] += (logits[:, 1] - logits[:, 0]).median()  # so that each class gets about half
+    checkpoint = Checkpoint(tiny, "supervised", 0, {"network": network.state_dict()})
+    save(checkpoint, tmp_path / "tiny.safetensors")
+    export_onnx(checkpoint, tmp_path / "tiny.onnx")
+    found = []
+    for model in ("tiny.safetensors", "tiny.onnx"):
+        with open_model(str(tmp_path / model)) as (predict, classes):
+            found.append(evaluate(predict, open_folder(discs / "val", classes)).confusion.pixels)
+    assert found[0].sum(0).min() == 0 < found[0].sum(0)[:2].min()
+    # Weights that learnt nothing put borders everywhere, and the resizes may round a byte apart.
+    assert np.abs(found[0] - found[1]).sum() <= 2 * 0.005 * found[0].sum()
 
 
 def test_a_finished_run_is_not_overwritten_and_a_missing_one_not_resumed(recipe, discs, tmp_path, capsys):

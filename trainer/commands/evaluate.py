@@ -38,13 +38,16 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluate import evaluate
 
     console, errors = Console(), Console(stderr=True)
-    with _open(options.model) as (predict, classes):
+    with open_model(options.model) as (predict, classes):
         folder = open_folder(options.data, classes)
         folder.check()
         found = evaluate(
             predict, folder, lambda numbers: track(list(numbers), "evaluating", console=errors, transient=True)
         )
-    table = Table(title=f"{options.model} on {len(folder.samples)} pictures of {options.data}", title_justify="left")
+    console.print(
+        f"{options.model} on {len(folder.samples)} pictures of {options.data}", soft_wrap=True, highlight=False
+    )
+    table = Table()
     table.add_column("class")
     table.add_column("IoU", justify="right")
     for name, iou in zip(classes, found.confusion.iou(), strict=True):
@@ -57,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _open(model: str) -> Iterator[tuple[Predict, tuple[str, ...]]]:
+def open_model(model: str) -> Iterator[tuple[Predict, tuple[str, ...]]]:
     """A predictor and its class names."""
     if model.endswith(".safetensors"):
         from ..checkpoint import load, spec_of
