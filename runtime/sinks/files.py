@@ -23,13 +23,13 @@ class PartFile:
     def __init__(self, target: Path, inputs: tuple[Path, ...] = ()) -> None:
         self.target = target
         self._done = False
-        if target.is_dir():
+        if os.path.isdir(target):  # unlike pathlib, these also answer for a name that is too long
             raise SinkError(f"cannot write {target}: it is a folder; expected a file name")
-        if target.exists() and not target.is_file():
+        if os.path.exists(target) and not os.path.isfile(target):
             raise SinkError(f"cannot write {target}: it is not an ordinary file")
         if any(same_file(target, path) for path in inputs):
             raise SinkError(f"cannot write {target}: it is the input; give the output another name")
-        if target.exists() and not os.access(target, os.W_OK):
+        if os.path.exists(target) and not os.access(target, os.W_OK):
             raise SinkError(f"cannot write {target}: permission denied")
         check_folder(target.parent, f"cannot write {target}")
         self.path = part_path(target)

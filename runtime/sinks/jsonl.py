@@ -41,7 +41,7 @@ class JsonLinesSink:
         check_folder(self._path.parent, f"cannot write {path}")
         if any(same_file(self._path, other) for other in inputs):
             raise SinkError(f"cannot write {path}: it is the input; give the output another name")
-        self._is_new = not self._path.exists()
+        self._is_new = not os.path.exists(self._path)
         try:
             # Not truncated yet: what the file held stays if the run fails before its first frame.
             self._number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class MaskSink:
         self._inputs = {path.resolve() for path in inputs}
         self._used: set[str] = set()
         complaint = f"cannot write masks to {self._folder}"
-        self._made = not self._folder.exists()
+        self._made = not os.path.exists(self._folder)
         if self._made:
             check_folder(self._folder.parent, complaint)
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -75,10 +76,11 @@ def _read(path: Path, index: int, *, alone: bool = False) -> Frame:
 
 def _find(what: str) -> list[Path]:
     path = Path(what)
-    if path.is_dir():
+    exists = os.path.exists(path)  # unlike pathlib, also for a name that is too long
+    if exists and path.is_dir():
         found, where = list(path.iterdir()), f"the folder {what}"
-    elif path.exists() or not is_glob(what):
-        if not path.exists():
+    elif exists or not is_glob(what):
+        if not exists:
             raise SourceError(f"{what} does not exist; expected an image, a folder, a video, a camera or a URL")
         return [path]
     else:

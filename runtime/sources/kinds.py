@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum
-from pathlib import Path
 
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp")
 
@@ -24,13 +24,13 @@ class Kind(Enum):
 
 def kind_of(text: str) -> Kind:
     """The first rule that fits decides; a file that exists is never taken for a glob or URL."""
-    path = Path(text)
+    # os.path answers False where pathlib would raise: a URL may be longer than a file name may be.
     scheme = text.partition("://")[0].lower() if "://" in text else ""
     rules = (
         (text.isdecimal() or re.fullmatch(r"/dev/video\d+", text) is not None, Kind.CAMERA),
-        (path.is_dir(), Kind.IMAGES),
+        (os.path.isdir(text), Kind.IMAGES),
         (is_image_name(text) and not scheme, Kind.IMAGES),
-        (path.exists(), Kind.VIDEO),
+        (os.path.exists(text), Kind.VIDEO),
         (scheme in STREAM_SCHEMES, Kind.STREAM),
         (scheme == "" and is_glob(text), Kind.IMAGES),
         (scheme not in ("", "file"), Kind.UNKNOWN_URL),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +88,7 @@ class VideoSource(Closing):
 
 
 def _open(path: Path) -> InputContainer:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike pathlib, also for a name that is too long
         raise SourceError(f"{path} does not exist; expected a video, an image, a folder, a camera's number or a URL")
     if path.is_file() and not path.stat().st_size:
         raise SourceError(f"{path} is empty (0 bytes); expected a video")

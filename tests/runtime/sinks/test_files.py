@@ -184,6 +184,7 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path: Path, make: Callabl
         ("nowhere/out.mp4", "the folder .*nowhere does not exist"),
         ("file/out.mp4", "file is not a folder"),
         ("folder.mp4", "it is a folder|is a directory"),
+        ("name" * 99 + ".mp4", "file name too long"),
     ]:
         with pytest.raises(SinkError, match=f"cannot write .*{message}") as caught:
             make(tmp_path / name)

@@ -25,6 +25,8 @@ from segrt.runtime.types import PixelFormat
         ("udp://@:5000", Kind.STREAM),
         ("http://host/snapshot.jpg", Kind.STREAM),
         ("gopher://host", Kind.UNKNOWN_URL),
+        ("https://host/" + "token" * 99, Kind.STREAM),
+        ("name" * 99 + ".mp4", Kind.VIDEO),
         ("nowhere.mp4", Kind.VIDEO),
         ("file:///nowhere.mp4", Kind.VIDEO),
         ("anim.gif", Kind.VIDEO),

@@ -246,6 +246,8 @@ def write(path: Path, data: bytes) -> Path:
     ("make", "message"),
     [
         (lambda folder: folder / "nowhere.mp4", r"nowhere.mp4 does not exist; expected"),
+        (lambda folder: folder / ("name" * 99 + ".mp4"), r"name.mp4 does not exist; expected"),
+        (lambda folder: folder / ("name" * 99 + ".png"), r"name.png does not exist; expected"),
         (lambda folder: write(folder / "empty.mp4", b""), r"empty.mp4 is empty \(0 bytes\); expected a video"),
         (lambda folder: write(folder / "text.mp4", b"Dear all,\nhello.\n" * 99), r"no video found in .*it holds text"),
         (lambda folder: write(folder / "notes.txt", b"Dear all,\nhello.\n" * 99), r"is text, not video"),
