@@ -7,10 +7,12 @@ from fractions import Fraction
 from time import perf_counter
 
 import av
+import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from ..errors import SourceError
 from ..types import Frame, Status
@@ -37,7 +39,6 @@ class Decoder:
     def __init__(
         self, container: InputContainer, stream: VideoStream, *, live: bool = False, cut_at: int | None = None
     ) -> None:
-        self.packets_read = 0
         self.frames_ok = 0
         self.frames_given = 0
         self.error: str | None = None  # why reading stopped before the end
@@ -66,7 +67,7 @@ class Decoder:
         if not self._ready:
             return None
         entry = self._ready.popleft()
-        image = None if entry.picture is None else self._convert(entry.picture)
+        image = None if entry.picture is None else self._image(entry.picture)
         pts = self._pts(entry)
         frame = Frame(
             image,
@@ -80,6 +81,12 @@ class Decoder:
         self.frames_ok += frame.status is Status.OK
         return frame
 
+    def _image(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
+        try:
+            return self._convert(picture)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise SourceError(f"pictures of the pixel format {picture.format.name} cannot be shown ({error})") from None
+
     def _step(self) -> None:
         """Send one packet to the decoder, or at the end let it give what it still holds."""
         try:
@@ -90,7 +97,6 @@ class Decoder:
             self._ended = True
             self._decode(None, None)
         elif packet.size:  # an empty packet says "as before", or is the end
-            self.packets_read += 1
             data = bytes(packet)
             number = self._ledger.sent(
                 packet.pts,

@@ -56,7 +56,7 @@ class Ledger(Generic[PictureT]):
     """
 
     def __init__(self, *, wait: bool) -> None:
-        self._patience = PATIENCE if wait else 0
+        self._wait = wait
         self._count = self._groups = 0
         self._group = _Group(None)
         self._open: dict[int, _Packet] = {}  # sent, and not settled
@@ -116,7 +116,7 @@ class Ledger(Generic[PictureT]):
         """What can be given out now; with `ended`, all there is."""
         for packet in [packet for packet in self._open.values() if ended or self._late(packet)]:
             del self._open[packet.number]
-            if packet.expected or packet.damaged:
+            if self._wait and (packet.expected or packet.damaged):  # else it would come much too late
                 self._lose(packet)
         taken: list[Entry[PictureT]] = []
         while self._pictures and not self._must_wait(self._pictures[0][0]):
@@ -131,13 +131,15 @@ class Ledger(Generic[PictureT]):
 
     def _must_wait(self, packet: _Packet) -> bool:
         """Whether something sent before it is out, or something that is shown before it and must come."""
-        if self._open and min(self._open) < packet.number:
+        if not self._wait or not self._open:
+            return False
+        if min(self._open) < packet.number:
             return True
         due = (other.pts for other in self._open.values() if other.expected and other.pts is not None)
         return packet.pts is not None and any(pts < packet.pts for pts in due)
 
     def _late(self, packet: _Packet) -> bool:
-        return self._count - packet.number > self._patience
+        return self._count - packet.number > PATIENCE
 
     def _lose(self, packet: _Packet) -> None:
         _damage(packet)

@@ -195,6 +195,19 @@ def test_a_packet_that_gives_nothing_is_lost_only_if_it_had_to_give_something(ex
 def test_a_live_source_does_not_wait() -> None:
     ledger: Ledger[str] = Ledger(wait=False)
     for pts in (0, 2, 1):
-        ledger.sent(pts, key=pts == 0, damaged=False)
+        ledger.sent(pts, key=pts == 0, damaged=False, expected=True)
+        assert told(ledger) == []
     ledger.came(2, 1, "B1", flagged=False)
     assert told(ledger) == [("B1", 1, False)]
+    ledger.came(1, 2, "P2", flagged=False)
+    assert told(ledger) == [("P2", 2, False)]
+
+
+def test_a_live_source_shows_its_gaps_too() -> None:
+    ledger: Ledger[str] = Ledger(wait=False)
+    for number in range(3):
+        ledger.sent(number, key=number == 0, damaged=False)
+    ledger.came(0, 0, "I0", flagged=False)
+    ledger.failed(1)
+    ledger.came(2, 2, "P2", flagged=False)
+    assert told(ledger) == [("I0", 0, False), (None, 1, True), ("P2", 2, True)]

@@ -16,6 +16,7 @@ from tests.runtime.clips import write_video
 from segrt.runtime.errors import SourceError
 from segrt.runtime.sources import open_source
 from segrt.runtime.sources.stream import without_password
+from segrt.runtime.types import Status
 
 
 class Listener:
@@ -162,3 +163,14 @@ def test_a_file_never_leads_to_the_network(tmp_path: Path, listener: Listener, n
     assert "\n" not in str(caught.value)
     time.sleep(0.05)
     assert not listener.connections
+
+
+@pytest.mark.parametrize(("name", "container"), [("clip.flv", "flv"), ("clip.mkv", "matroska")])
+def test_reordered_pictures_of_a_live_stream_come_once_each(tmp_path: Path, name: str, container: str) -> None:
+    options = {"preset": "veryfast", "bf": "3", "x264-params": "b-adapt=0:b-pyramid=normal"}
+    data = write_video(tmp_path / name, 30, container=container, options=options, keyframe_every=10).read_bytes()
+    with served(data, len(data)) as url, open_source(url, timeout_s=3) as source:
+        source.live = True  # type: ignore[misc]  # what a server without an end would be
+        frames = list(source)
+    assert [frame.status for frame in frames] == [Status.OK] * 30
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(30)], abs=0.001)
