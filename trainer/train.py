@@ -41,7 +41,7 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
         ConfigError, ModelError: the settings or the starting weights do not fit; or the loss is no longer finite.
     """
     stage, device, spec = config.supervised, machine.choose_device(config.machine), spec_of(config)
-    machine.set_threads(config.machine)
+    machine.prepare(config.machine)
     train, val = open_data(config)
 
     torch.manual_seed(config.seed)
