@@ -43,7 +43,7 @@ class Pool {
         announce();
         drain(0);
         gate_.fetch_or(kClosed, std::memory_order_acq_rel);
-        while (gate_.load(std::memory_order_acquire) != kClosed) pause();
+        await_workers();
     }
 
   private:
@@ -84,11 +84,11 @@ class Pool {
             seen = wait_for_news(seen);
             if (!enter()) continue;
             if (slot < threads_) drain(slot);
-            gate_.fetch_sub(1, std::memory_order_release);
+            leave();
         }
     }
 
-    // Job fields may be read only between enter() and the decrement that leaves: the owner waits for that.
+    // Job fields may be read only between enter() and leave(): the owner waits for the last to leave.
     bool enter() {
         unsigned gate = gate_.load(std::memory_order_relaxed);
         while (!(gate & kClosed)) {
@@ -97,20 +97,43 @@ class Pool {
         return false;
     }
 
+    void leave() {
+        if (gate_.fetch_sub(1, std::memory_order_acq_rel) - 1 != kClosed) return;
+        {
+            std::lock_guard<std::mutex> lock(sleep_);
+        }
+        left_.notify_one();
+    }
+
+    // A worker may have been put aside for another program: sleeping lets it have this core.
+    void await_workers() {
+        const auto empty = [this] { return gate_.load(std::memory_order_acquire) == kClosed; };
+        if (spin_until(empty)) return;
+        std::unique_lock<std::mutex> lock(sleep_);
+        left_.wait(lock, empty);
+    }
+
     unsigned wait_for_news(unsigned seen) {
+        const auto news = [&] { return generation_.load() != seen; };
+        if (!spin_until(news)) {
+            std::unique_lock<std::mutex> lock(sleep_);
+            sleeping_.fetch_add(1);
+            wake_.wait(lock, news);
+            sleeping_.fetch_sub(1);
+        }
+        return generation_.load();
+    }
+
+    template <class Condition>
+    static bool spin_until(const Condition& met) {
         const auto deadline = std::chrono::steady_clock::now() + kSpin;
         do {
             for (int i = 0; i < 32; ++i) {
-                const unsigned generation = generation_.load(std::memory_order_relaxed);
-                if (generation != seen) return generation;
+                if (met()) return true;
                 pause();
             }
         } while (std::chrono::steady_clock::now() < deadline);
-        std::unique_lock<std::mutex> lock(sleep_);
-        sleeping_.fetch_add(1);
-        wake_.wait(lock, [&] { return generation_.load() != seen; });
-        sleeping_.fetch_sub(1);
-        return generation_.load();
+        return false;
     }
 
     std::mutex owner_;  // held by the one call that uses the workers
@@ -123,7 +146,7 @@ class Pool {
     alignas(64) std::atomic<unsigned> generation_{0};
     std::atomic<int> sleeping_{0};
     std::mutex sleep_;
-    std::condition_variable wake_;
+    std::condition_variable wake_, left_;
 };
 
 // Never destroyed: its threads sleep until the process ends, whatever the order in which statics go. After fork() the

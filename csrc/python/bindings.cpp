@@ -1,5 +1,4 @@
 // The only file that knows Python. It turns arrays into pointers and strides; runtime/kernels.py has checked them.
-#include <cxxabi.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -47,15 +46,11 @@ class OthersMayRun {
     OthersMayRun(const OthersMayRun&) = delete;
     OthersMayRun& operator=(const OthersMayRun&) = delete;
     ~OthersMayRun() {
-#ifdef __GLIBCXX__
         try {
             PyEval_RestoreThread(state_);
-        } catch (abi::__forced_unwind&) {
+        } catch (...) {  // only that unwinding comes this way
             for (;;) pause();
         }
-#else
-        PyEval_RestoreThread(state_);
-#endif
     }
 
   private:

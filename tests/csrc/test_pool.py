@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from segrt.runtime import kernels
 from segrt.runtime.placement import Fit, place
 from segrt.runtime.spec import Activation
 
+ROOT = Path(__file__).parents[2]
 PLACEMENT = place((240, 320), (120, 160), Fit.STRETCH)
 
 
@@ -61,5 +63,5 @@ if {background}:
     threading.Thread(target=forever, daemon=True).start()
     segment(2, 2)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
