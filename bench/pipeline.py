@@ -35,7 +35,7 @@ from segrt.runtime.sinks.jsonl import JsonLinesSink
 from segrt.runtime.sinks.masks import MaskSink
 from segrt.runtime.sinks.video import OverlayVideoSink
 
-from .environment import environment, save
+from .environment import header, save
 
 SIZES_HW = ((480, 480), (480, 640), (1080, 1920), (2160, 3840))
 ROUNDS, CALLS = 15, 5
@@ -48,7 +48,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10_000, help="frames of the memory run")
     parser.add_argument("--save", action="store_true", help="write bench/results/pipeline.json")
     options = parser.parse_args()
-    results: dict[str, Any] = {"environment": environment(), "model": options.model, "video": Path(options.video).name}
+    question = "What does the path around the engine cost, how soon is the first mask there, does memory stay flat?"
+    results = header(question, "openvino", "av", "numpy", "opencv-python")
+    results |= {"model": options.model, "video": Path(options.video).name}
     with segrt.open(options.model) as segmenter:
         info = segmenter.engine.info
         results["engine"] = f"{info.backend} {info.version}, {info.threads} threads, {info.note}"
