@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from threading import Event, Lock
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -82,3 +83,40 @@ class Closing:
 
     def close(self) -> None:
         """Give back files, sockets and devices; more than once does no harm."""
+
+
+class BlockingReads(Closing):
+    """A source whose frames come from reads that may block, and which may be closed meanwhile by another thread."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._stop, self._busy = Event(), Lock()
+
+    def _begin(self) -> Callable[[], Frame | None]:
+        """A function that reads the next frame; at the end it sets `problem`, or not, and returns None."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Give back what is being read; called once or more, never during a read."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Frame]:
+        read = self._begin()
+        try:
+            while True:
+                with self._busy:
+                    frame = None if self._stop.is_set() else read()
+                if frame is None:
+                    break
+                yield frame
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop reading. From another thread: the reading thread gives things back after the frame at hand."""
+        self._stop.set()
+        if self._busy.acquire(blocking=False):
+            try:
+                self._release()
+            finally:
+                self._busy.release()

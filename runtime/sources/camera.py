@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
-from threading import Event, Lock
 from time import perf_counter
 
 import cv2
 
 from ..errors import SourceError
 from ..types import Frame
-from .base import Closing
+from .base import BlockingReads
 from .quiet import quiet_opencv
 
 _MICROSECONDS = Fraction(1, 1_000_000)
 
 
-class CameraSource(Closing):
+class CameraSource(BlockingReads):
     """A camera by its number or device name. `pts` is the time since the first frame, by this machine's clock.
 
     Args:
@@ -33,10 +33,9 @@ class CameraSource(Closing):
     frame_count: int | None = None
 
     def __init__(self, what: str, *, timeout_s: float) -> None:
+        super().__init__()
         device = Path(what if what.startswith("/") else f"/dev/video{int(what)}")
         self.name = f"camera {device.name.removeprefix('video')}"
-        self.problem: str | None = None
-        self._stop, self._busy = Event(), Lock()
         if not device.exists():
             raise SourceError(
                 f"{self.name} does not exist: there is no {device}; found {_cameras() or 'no camera at all'}"
@@ -47,35 +46,26 @@ class CameraSource(Closing):
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate: Fraction | None = Fraction(rate).limit_denominator(1001) if rate > 0 else None
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _begin(self) -> Callable[[], Frame | None]:
         began: float | None = None
-        index = 0
-        try:
-            while not self._stop.is_set():
-                with self._busy:
-                    if self._stop.is_set():
-                        break
-                    start = perf_counter()
-                    good, image = self._capture.read()
-                    now = perf_counter()
-                if not good or image is None:
-                    self.problem = f"{self.name} gave no frame after {index} frames; was it unplugged?"
-                    break
-                began = now if began is None else began
-                pts = round((now - began) / _MICROSECONDS)
-                yield Frame(image, index, pts=pts, time_base=_MICROSECONDS, decode_ms=(now - start) * 1e3)
-                index += 1
-        finally:
-            self.close()
+        indices = count()
 
-    def close(self) -> None:
-        """Let go of the camera. From another thread: the reading thread does so after the frame at hand."""
-        self._stop.set()
-        if self._busy.acquire(blocking=False):
-            try:
-                self._capture.release()
-            finally:
-                self._busy.release()
+        def read() -> Frame | None:
+            nonlocal began
+            index, start = next(indices), perf_counter()
+            good, image = self._capture.read()
+            now = perf_counter()
+            if not good or image is None:
+                self.problem = f"{self.name} gave no frame after {index} frames; was it unplugged?"
+                return None
+            began = now if began is None else began
+            pts = round((now - began) / _MICROSECONDS)
+            return Frame(image, index, pts=pts, time_base=_MICROSECONDS, decode_ms=(now - start) * 1e3)
+
+        return read
+
+    def _release(self) -> None:
+        self._capture.release()
 
 
 def _open(device: Path, timeout_s: float) -> cv2.VideoCapture:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
-from threading import Event, Lock
 from time import monotonic
 
 import av
@@ -13,7 +12,7 @@ from av.container import InputContainer
 
 from ..errors import SourceError
 from ..types import Frame
-from .base import Closing
+from .base import BlockingReads
 from .decode import Decoder, first_picture_stream
 
 _OPTIONS = {
@@ -22,7 +21,7 @@ _OPTIONS = {
 }
 
 
-class StreamSource(Closing):
+class StreamSource(BlockingReads):
     """The first video stream behind a URL. A disconnect ends the iteration; `problem` then says so.
 
     A live stream's times begin at zero. A file behind http, which has a known duration, is read like any other file:
@@ -38,10 +37,9 @@ class StreamSource(Closing):
     frame_count: int | None = None
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
+        super().__init__()
         self.name = without_password(url)
-        self.problem: str | None = None
         self._timeout_s = timeout_s
-        self._stop, self._busy = Event(), Lock()
         self._container = self._open(url)
         try:
             self._stream = first_picture_stream(self._container, self.name)
@@ -52,29 +50,19 @@ class StreamSource(Closing):
         self.rate: Fraction | None = self._stream.average_rate
         self.size_hw: tuple[int, int] | None = None
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _begin(self) -> Callable[[], Frame | None]:
         decoder = Decoder(self._container, self._stream, live=self.live)
-        try:
-            while not self._stop.is_set():
-                with self._busy:
-                    if self._stop.is_set():
-                        break
-                    frame = decoder.next()
-                if frame is None:
-                    self.problem = self._why_ended(decoder)
-                    break
-                yield frame
-        finally:
-            self.close()
 
-    def close(self) -> None:
-        """Hang up. From another thread: the reading thread does so after the frame at hand, or at its timeout."""
-        self._stop.set()
-        if self._busy.acquire(blocking=False):
-            try:
-                self._container.close()
-            finally:
-                self._busy.release()
+        def read() -> Frame | None:
+            frame = decoder.next()
+            if frame is None and decoder.error is not None:
+                self.problem = f"{self.name} broke off after {decoder.frames_given} frames: {decoder.error}"
+            return frame
+
+        return read
+
+    def _release(self) -> None:
+        self._container.close()
 
     def _open(self, url: str) -> InputContainer:
         microseconds = str(int(self._timeout_s * 1e6))
@@ -87,11 +75,6 @@ class StreamSource(Closing):
             if monotonic() - start > 0.9 * self._timeout_s:  # what FFmpeg calls it then depends on where it waited
                 reason = f"no answer within {self._timeout_s:g} s; is the address right, and is the sender running?"
             raise SourceError(f"{self.name} cannot be opened: {reason}") from None
-
-    def _why_ended(self, decoder: Decoder) -> str | None:
-        if decoder.error is None:
-            return None
-        return f"{self.name} broke off after {decoder.frames_given} frames: {decoder.error}"
 
 
 def without_password(url: str) -> str:

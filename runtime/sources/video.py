@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from threading import Event, Lock
 
 import av
 from av.container import InputContainer
 
 from ..errors import SourceError
 from ..types import Frame
-from .base import Closing
+from .base import BlockingReads
 from .decode import Decoder, first_picture_stream
 from .truncation import cut_short, lacks_index
 
@@ -21,7 +20,7 @@ from .truncation import cut_short, lacks_index
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 
 
-class VideoSource(Closing):
+class VideoSource(BlockingReads):
     """The first video stream of a file; pictures come upright, in the order in which they are shown.
 
     `pts` is as the file has it (variable frame rates stay variable), and it always rises: where the file has no time,
@@ -38,10 +37,9 @@ class VideoSource(Closing):
     live = False
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self.name = Path(path).name
-        self.problem: str | None = None
         self._path = Path(path[7:] if path.startswith("file://") else path)
-        self._stop, self._busy = Event(), Lock()
         self._container = _open(self._path)
         try:
             self._stream = first_picture_stream(self._container, str(self._path))
@@ -53,30 +51,20 @@ class VideoSource(Closing):
         self.rate: Fraction | None = self._stream.average_rate or self._stream.guessed_rate
         self.size_hw: tuple[int, int] | None = None
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _begin(self) -> Callable[[], Frame | None]:
         cut_at = self._path.stat().st_size if self._cut else None
         decoder = Decoder(self._container, self._stream, cut_at=cut_at)
-        try:
-            while not self._stop.is_set():
-                with self._busy:
-                    if self._stop.is_set():
-                        break
-                    frame = decoder.next()
-                if frame is None:
-                    self.problem = self._why_early(decoder)
-                    break
-                yield frame
-        finally:
-            self.close()
 
-    def close(self) -> None:
-        """Give back the file. From another thread: the reading thread closes it after the frame at hand."""
-        self._stop.set()
-        if self._busy.acquire(blocking=False):
-            try:
-                self._container.close()
-            finally:
-                self._busy.release()
+        def read() -> Frame | None:
+            frame = decoder.next()
+            if frame is None:
+                self.problem = self._why_early(decoder)
+            return frame
+
+        return read
+
+    def _release(self) -> None:
+        self._container.close()
 
     def _why_early(self, decoder: Decoder) -> str | None:
         if not decoder.frames_given:
