@@ -79,7 +79,8 @@ def scores(classes: int) -> np.ndarray:
 
 
 def postprocess(classes: int, threads: int, dtype: type = np.float32) -> Work:
-    logits, mask = scores(classes).astype(dtype), np.empty((SIZE, SIZE), np.uint8)
+    logits: np.ndarray = scores(classes).astype(dtype)
+    mask = np.empty((SIZE, SIZE), np.uint8)
     return lambda: kernels.postprocess(logits, SQUARE, Activation.SOFTMAX, mask, None, threads)
 
 
@@ -172,7 +173,7 @@ CASES: dict[str, dict[str, Callable[[], Work]]] = {
 def test_speed(benchmark: BenchmarkFixture, case: str, who: str) -> None:
     benchmark.group = case
     benchmark.extra_info.update(case=case, who=who)
-    benchmark.pedantic(CASES[case][who](), rounds=ROUNDS, warmup_rounds=10)
+    benchmark.pedantic(CASES[case][who](), rounds=ROUNDS, warmup_rounds=10)  # type: ignore[no-untyped-call]
 
 
 def condense(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -57,7 +57,7 @@ void FrameRows::gather_gray16(int y, std::uint8_t* to) {
     } else {
         for (int x = 0; x < source_.width; ++x) std::memcpy(words + x, from + x * image_.column, 2);
     }
-    rows().preprocess.gray16(words, 255.0f / static_cast<float>(reading_.white), source_.width, to);
+    rows().formats.gray16(words, 255.0f / static_cast<float>(reading_.white), source_.width, to);
 }
 
 const std::uint8_t* FrameRows::contiguous(const std::uint8_t* from, std::ptrdiff_t step, int count,
@@ -89,7 +89,7 @@ void FrameRows::convert_yuv(int y, std::uint8_t* to) {
         row.v = contiguous(chroma(frame_height_ / 2 + y / 2), step, samples, spare + samples);
         row.chroma_step = 1;
     }
-    rows().preprocess.yuv(row, reading_.bt709, reading_.full_range, source_.width, to);
+    rows().formats.yuv(row, reading_.bt709, reading_.full_range, source_.width, to);
 }
 
 }  // namespace segrt

@@ -8,7 +8,7 @@ namespace segrt {
 
 /// Rows of the source rectangle of a frame. Rows that already lie as wanted are not copied.
 ///
-/// Colours come out blue first, except from RGB (`rgb()`). One object serves one thread.
+/// Colours come out blue first, except those of RGB frames. One object serves one thread.
 class FrameRows {
   public:
     /// Bytes that one object takes from its arena.

@@ -62,7 +62,7 @@ class Band {
             if (channels == 3) {
                 std::memcpy(out, row, 3 * static_cast<std::size_t>(to_.width));
             } else {
-                rows.to_three(row, channels, to_.width, out);
+                segrt::rows().formats.to_three(row, channels, to_.width, out);
             }
             return;
         }
@@ -79,7 +79,7 @@ class Band {
         if (job_.layout == Layout::kNhwcU8) {
             std::uint8_t* out = static_cast<std::uint8_t*>(job_.out) + 3 * before;
             if (plan_.swapped) {
-                rows.swap(row, width(), out);
+                segrt::rows().formats.swap(row, width(), out);
             } else {
                 std::memcpy(out, row, 3 * static_cast<std::size_t>(width()));
             }

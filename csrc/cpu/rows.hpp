@@ -23,6 +23,15 @@ struct PlanarRow {
     float mean[3], inverse_std[3];
 };
 
+struct FormatRows {
+    void (*gray16)(const std::uint16_t* row, float scale, int count, std::uint8_t* out);
+    void (*yuv)(const YuvRow& row, bool bt709, bool full_range, int count, std::uint8_t* out);
+    /// 1 or 4 channels to 3.
+    void (*to_three)(const std::uint8_t* row, int channels, int count, std::uint8_t* out);
+    /// Blue and red change places.
+    void (*swap)(const std::uint8_t* row, int count, std::uint8_t* out);
+};
+
 struct PreprocessRows {
     /// Q7 mix of two byte rows; `count` values.
     void (*down)(const std::uint8_t* top, const std::uint8_t* bottom, std::int16_t share, int count, std::int16_t* out);
@@ -30,11 +39,6 @@ struct PreprocessRows {
     /// `index` counts values (pixels * channels).
     void (*across)(const std::int16_t* row, int channels, const std::int32_t* index, const std::int16_t* share,
                    int count, std::uint8_t* out);
-    void (*gray16)(const std::uint16_t* row, float scale, int count, std::uint8_t* out);
-    void (*yuv)(const YuvRow& row, bool bt709, bool full_range, int count, std::uint8_t* out);
-    /// 1 or 4 channels to 3.
-    void (*to_three)(const std::uint8_t* row, int channels, int count, std::uint8_t* out);
-    void (*swap)(const std::uint8_t* row, int count, std::uint8_t* out);
     void (*planar_f32)(const std::uint8_t* row, int count, const PlanarRow& to);
     void (*planar_f16)(const std::uint8_t* row, int count, const PlanarRow& to);
 };
@@ -79,6 +83,7 @@ struct OverlayRows {
 };
 
 struct Rows {
+    FormatRows formats;
     PreprocessRows preprocess;
     PostprocessRows postprocess;
     OverlayRows overlay;
@@ -89,6 +94,7 @@ const Rows& rows();
 
 #define SEGRT_DECLARE_ROWS(isa)                    \
     namespace isa {                                \
+    extern const FormatRows format_rows;           \
     extern const PreprocessRows preprocess_rows;   \
     extern const PostprocessRows postprocess_rows; \
     extern const OverlayRows overlay_rows;         \
