@@ -217,17 +217,20 @@ def describe_cuda() -> str:
 def _fits(placement: Placement, frame_hw: tuple[int, int]) -> None:
     if placement.frame_hw != frame_hw:
         raise FrameError(f"the placement is for a frame of {placement.frame_hw} pixels, found one of {frame_hw}")
-    for name, (height, width), rect in (
-        ("source", frame_hw, placement.source),
-        ("target", placement.input_hw, placement.target),
-    ):
-        if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE and _inside(rect, height, width)):
-            raise FrameError(f"the placement's {name} {tuple(rect)} does not lie inside {height}x{width} pixels")
+    _, input_hw, source, target = placement
+    if not _inside(source, frame_hw):
+        raise FrameError(f"the placement's source {tuple(source)} does not lie inside {_sides(frame_hw)} pixels")
+    if not _inside(target, input_hw):
+        raise FrameError(f"the placement's target {tuple(target)} does not lie inside {_sides(input_hw)} pixels")
 
 
-def _inside(rect: Rect, height: int, width: int) -> bool:
-    x, y, w, h = rect
-    return x >= 0 and y >= 0 and w >= 1 and h >= 1 and x + w <= width and y + h <= height
+def _inside(rect: Rect, size_hw: tuple[int, int]) -> bool:
+    (x, y, w, h), (height, width) = rect, size_hw
+    return 0 <= x < x + w <= width <= MAX_SIDE and 0 <= y < y + h <= height <= MAX_SIDE
+
+
+def _sides(size_hw: tuple[int, int]) -> str:
+    return f"{size_hw[0]}x{size_hw[1]}"
 
 
 def _plane(array: NDArray[Any], frame_hw: tuple[int, int], name: str) -> None:

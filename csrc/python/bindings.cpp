@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstring>
 #include <optional>
 #include <string>
-#include <tuple>
 
 #include "cuda/device.hpp"
 #include "ops.hpp"
@@ -17,17 +17,35 @@ namespace py = pybind11;
 namespace segrt {
 namespace {
 
-using Size = std::array<int, 2>;
-using Box = std::array<int, 4>;
-using PlacementTuple = std::tuple<Size, Size, Box, Box>;
-using Three = std::array<float, 3>;
-
+// Numbers and names are read by hand: pybind11's own conversions of nested tuples cost more than a small kernel.
 template <class Value, std::size_t kCount>
-Value choose(const std::string& name, const std::array<const char*, kCount>& names) {
+Value choose(const py::str& name, const std::array<const char*, kCount>& names) {
+    const char* const text = PyUnicode_AsUTF8(name.ptr());
+    if (!text) throw py::error_already_set();
     for (std::size_t i = 0; i < kCount; ++i) {
-        if (name == names[i]) return static_cast<Value>(i);
+        if (std::strcmp(text, names[i]) == 0) return static_cast<Value>(i);
     }
-    throw py::value_error("unknown name '" + name + "'");
+    throw py::value_error(std::string("unknown name '") + text + "'");
+}
+
+py::handle item(py::handle tuple, int i) {
+    PyObject* const found = PyTuple_GetItem(tuple.ptr(), i);  // borrowed
+    if (!found) throw py::error_already_set();
+    return found;
+}
+
+int whole(py::handle tuple, int i) {
+    const long value = PyLong_AsLong(item(tuple, i).ptr());
+    if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+    return static_cast<int>(value);
+}
+
+void three(py::handle tuple, float (&to)[3]) {
+    for (int i = 0; i < 3; ++i) {
+        const double value = PyFloat_AsDouble(item(tuple, i).ptr());
+        if (value == -1.0 && PyErr_Occurred()) throw py::error_already_set();
+        to[i] = static_cast<float>(value);
+    }
 }
 
 // In the order of the enums in ops.hpp.
@@ -57,10 +75,12 @@ class OthersMayRun {
     PyThreadState* state_;
 };
 
-Placement placement(const PlacementTuple& from) {
-    const auto& [frame, input, source, target] = from;
-    const auto rect = [](const Box& box) { return Rect{box[0], box[1], box[2], box[3]}; };
-    return {frame[0], frame[1], input[0], input[1], rect(source), rect(target)};
+Rect rect(py::handle box) { return {whole(box, 0), whole(box, 1), whole(box, 2), whole(box, 3)}; }
+
+Placement placement(const py::tuple& from) {
+    const py::handle frame = item(from, 0), input = item(from, 1);
+    return {whole(frame, 0), whole(frame, 1),     whole(input, 0),
+            whole(input, 1), rect(item(from, 2)), rect(item(from, 3))};
 }
 
 /// numpy leaves the stride of an axis of length 1 open; the kernels may then take the axis for contiguous.
@@ -80,16 +100,14 @@ Plane plane(const py::array& array) {
     return {static_cast<std::uint8_t*>(const_cast<void*>(array.data())), array.strides(0)};
 }
 
-void bind_preprocess(const py::array& frame, const std::string& format, const PlacementTuple& where,
-                     const py::array& out, const std::string& layout, const Three& mean, const Three& std, bool rgb,
-                     int white, bool bt709, bool full_range, int threads) {
+void bind_preprocess(const py::array& frame, const py::str& format, const py::tuple& where, const py::array& out,
+                     const py::str& layout, const py::tuple& mean, const py::tuple& std, bool rgb, int white,
+                     bool bt709, bool full_range, int threads) {
     PreprocessJob job{};
     job.image = image(frame, choose<Format>(format, kFormats));
     job.placement = placement(where);
-    for (int c = 0; c < 3; ++c) {
-        job.normalization.mean[c] = mean[c];
-        job.normalization.std[c] = std[c];
-    }
+    three(mean, job.normalization.mean);
+    three(std, job.normalization.std);
     job.normalization.rgb = rgb;
     job.reading = {white, bt709, full_range};
     job.layout = choose<Layout>(layout, kLayouts);
@@ -99,7 +117,7 @@ void bind_preprocess(const py::array& frame, const std::string& format, const Pl
     preprocess(job);
 }
 
-py::tuple bind_postprocess(const py::array& logits, const PlacementTuple& where, const std::string& activation,
+py::tuple bind_postprocess(const py::array& logits, const py::tuple& where, const py::str& activation,
                            const py::array& mask, const std::optional<py::array>& previous, int threads) {
     const int from = static_cast<int>(logits.ndim()) - 3;  // a batch of one, or none
     const std::ptrdiff_t item = logits.itemsize();

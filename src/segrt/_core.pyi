@@ -1,6 +1,5 @@
 """The C++ kernels. They trust their arguments: call them through segrt.runtime.kernels, which checks."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from numpy import float32, int64, uint8
@@ -16,8 +15,8 @@ def preprocess(
     placement: _Placement,
     out: NDArray[Any],
     layout: str,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
     rgb: bool,
     white: int,
     bt709: bool,
