@@ -32,7 +32,7 @@ def header(question: str, *packages: str) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """CPU, cores, memory and system; the load tells whether the machine was busy with anything else."""
+    """CPU, cores, memory and system; load and scheduling tell whether others could get in the way."""
     memory_kib = next((line.split()[1] for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), "0")
     return {
         "cpu": cpu(),
@@ -41,6 +41,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "load_1min": round(os.getloadavg()[0], 2),
+        "scheduling": "real-time" if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else f"nice {os.nice(0)}",
     }
 
 

@@ -1,7 +1,8 @@
 """How fast is the pixel work around the network, and how much faster than numpy and OpenCV doing the same?
 
-`pytest bench/kernels.py --benchmark-only` prints every timing; `python bench/kernels.py` runs that, prints the ratios
-and writes bench/results/kernels.json. "1 thread" and "2 threads" are segrt's; OpenCV uses all the cores it finds.
+`pytest bench/kernels.py --benchmark-only` prints every timing; `python -m bench.kernels` runs that, prints the ratios
+and writes bench/results/kernels.json. "1 thread" and "2 threads" are segrt's; OpenCV uses all the cores it finds. On a
+machine that others use, `chrt -r 1` before the command keeps them out of the figures.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def condense(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def main() -> int:
-    from bench.environment import header, save
+    from .environment import header, save
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "raw.json"
@@ -220,5 +221,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     sys.exit(main())
