@@ -68,6 +68,14 @@ def test_bytes_are_within_one_level_of_the_twin(isa, frame_hw, format, fit, orde
     assert distance(found, expected_bytes(twins.to_bgr(image, format), placement, spec)) <= 1
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_hardly_a_byte_differs_from_the_twin_at_all(isa, format):
+    spec, image = spec_of((240, 352)), picture(format, 480, 640)
+    placement = place((480, 640), (240, 352), Fit.STRETCH)
+    found = run(image, format, placement, spec)[0]
+    assert (found != expected_bytes(twins.to_bgr(image, format), placement, spec)).mean() < 0.02
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     frame=st.tuples(st.integers(1, 70), st.integers(1, 70)),
