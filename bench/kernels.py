@@ -8,6 +8,7 @@ machine that others use, `chrt -r 1` before the command keeps them out of the fi
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -33,6 +34,7 @@ SQUARE = place((SIZE, SIZE), (SIZE, SIZE), Fit.STRETCH)
 FULL_HD = place((1080, 1920), (SIZE, SIZE), Fit.STRETCH)
 RNG = np.random.default_rng(0)
 ROUNDS = 150
+RUNS = 3  # of the whole suite; the calmest counts, ours and theirs alike
 
 Work = Callable[[], Any]
 
@@ -177,48 +179,45 @@ def test_speed(benchmark: BenchmarkFixture, case: str, who: str) -> None:
     benchmark.pedantic(CASES[case][who](), rounds=ROUNDS, warmup_rounds=10)  # type: ignore[no-untyped-call]
 
 
-def condense(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Milliseconds per case and competitor, and how many times as long each takes as two threads of segrt."""
-    cases: dict[str, dict[str, Any]] = {}
-    for entry in raw["benchmarks"]:
+def measure() -> dict[str, dict[str, dict[str, Any]]]:
+    """One run of the suite: milliseconds per case and competitor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "raw.json"
+        command = [sys.executable, "-m", "pytest", __file__, "--benchmark-only", f"--benchmark-json={path}", "-q"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        entries = json.loads(path.read_text())["benchmarks"]
+    cases: dict[str, dict[str, dict[str, Any]]] = {case: {} for case in CASES}
+    for entry in entries:
         stats, info = entry["stats"], entry["extra_info"]
-        cases.setdefault(info["case"], {})[info["who"]] = {
-            "median_ms": round(stats["median"] * 1e3, 4),
-            "iqr_ms": round(stats["iqr"] * 1e3, 4),
-            "min_ms": round(stats["min"] * 1e3, 4),
-            "rounds": stats["rounds"],
-        }
-    for entries in cases.values():
-        ours = entries["2 threads"]
-        for entry in entries.values():
-            entry["times_2_threads"] = round(entry["median_ms"] / ours["median_ms"], 2)
+        times = {name + "_ms": round(stats[name] * 1e3, 4) for name in ("median", "iqr", "min")}
+        cases[info["case"]][info["who"]] = times | {"rounds": stats["rounds"]}
     return cases
 
 
-def main() -> int:
+def calmest(runs: list[dict[str, dict[str, dict[str, Any]]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """For every entry the run with the smallest median, and how many times our two threads' time it takes."""
+    cases = {
+        case: {who: min((run[case][who] for run in runs), key=lambda times: times["median_ms"]) for who in entries}
+        for case, entries in CASES.items()
+    }
+    for entries in cases.values():
+        for times in entries.values():
+            times["times_2_threads"] = round(times["median_ms"] / entries["2 threads"]["median_ms"], 2)
+    return cases
+
+
+def main() -> None:
     from .environment import header, save
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "raw.json"
-        arguments = [
-            __file__,
-            "--benchmark-only",
-            f"--benchmark-json={path}",
-            "-q",
-            "--benchmark-columns=median,iqr,min",
-        ]
-        if code := pytest.main(arguments):
-            return int(code)
-        cases = condense(json.loads(path.read_text()))
     question = (__doc__ or "").splitlines()[0]
-    result = header(question, "numpy", "opencv-python") | {"instruction_set": _core.isa(), "cases": cases}
+    facts = header(question, "numpy", "opencv-python") | {"instruction_set": _core.isa(), "runs": RUNS}
+    cases = calmest([measure() for _ in range(RUNS)])
     for case, entries in cases.items():
         print(f"\n{case}")
-        for who, entry in entries.items():
-            print(f"  {who:<36}{entry['median_ms']:>9.3f} ms{entry['times_2_threads']:>8.1f}x")
-    print(f"\nwritten: {save('kernels', result)}")
-    return 0
+        for who, times in entries.items():
+            print(f"  {who:<36}{times['median_ms']:>9.3f} ms{times['times_2_threads']:>8.1f}x")
+    print(f"\nwritten: {save('kernels', facts | {'cases': cases})}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
