@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino.preprocess import PrePostProcessor
 
 from ..errors import EngineError
 from ..model import Model
+from ._telemetry import without_telemetry
 from .base import EngineInfo, Layout
+
+with without_telemetry():
+    import openvino as ov
+    from openvino.preprocess import PrePostProcessor
 
 
 class OpenVinoEngine:
