@@ -28,8 +28,10 @@ Matrix = NDArray[np.float64]
 class Augmentation:
     """Pictures of any sizes in, one batch of crops out; `rng` and torch's generator decide everything."""
 
-    def __init__(self, config: AugmentConfig, fitted: InputConfig, crop_hw: tuple[int, int]) -> None:
-        self.config, self.fitted, self.crop_hw = config, fitted, crop_hw
+    def __init__(
+        self, config: AugmentConfig, fitted: InputConfig, crop_hw: tuple[int, int], padding_rgb: tuple[int, int, int]
+    ) -> None:
+        self.config, self.fitted, self.crop_hw, self.padding_rgb = config, fitted, crop_hw, padding_rgb
         self.colour = K.AugmentationSequential(*_colour_steps(config), data_keys=["input"])
 
     def __call__(
@@ -41,18 +43,22 @@ class Augmentation:
             pairs: (h, w, 3) uint8 BGR pictures and (h, w) uint8 masks.
             rng: decides the geometry; the colours come from torch's global generator.
         Returns:
-            (n, 3, *crop_hw) uint8 RGB, and (n, *crop_hw) uint8 ids, 255 outside the pictures.
+            (n, 3, *crop_hw) uint8 RGB, and (n, *crop_hw) uint8 ids, 255 outside the pictures, which
+            are `padding_rgb` there, as around a letterboxed frame.
         """
-        images, masks = [], []
+        images, masks, outside = [], [], []
         for image, mask in pairs:
             matrix = random_view(image.shape[:2], self.fitted, self.crop_hw, self.config, rng)
-            seen, ids = warp(image, mask, matrix, self.crop_hw)
+            seen, ids, beyond = warp(image, mask, matrix, self.crop_hw)
             self._add_clutter(seen, ids, rng)
             images.append(seen)
             masks.append(ids)
+            outside.append(beyond)
         batch = _fade_corners(torch.cat(images), self.config.vignette)  # (n, 3, h, w) 0..1
         batch = self.colour(batch)
-        return (batch.clamp(0, 1) * 255).round().to(torch.uint8), torch.stack(masks)
+        padding = torch.tensor(self.padding_rgb, dtype=torch.uint8).view(1, 3, 1, 1)
+        pixels = (batch.clamp(0, 1) * 255).round().to(torch.uint8)
+        return torch.where(torch.stack(outside)[:, None], padding, pixels), torch.stack(masks)
 
     def _add_clutter(self, seen: Tensor, ids: Tensor, rng: np.random.Generator) -> None:
         picture = np.ascontiguousarray(seen[0].permute(1, 2, 0).numpy())
@@ -103,11 +109,11 @@ def random_view(
 
 def warp(
     image: NDArray[np.uint8], mask: NDArray[np.uint8], matrix: Matrix, size_hw: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """See picture and mask through `matrix`, bilinear without antialiasing as the runtime does.
 
     Returns:
-        (1, 3, *size_hw) float32 RGB 0..1, black outside; (*size_hw) uint8 ids, 255 outside.
+        (1, 3, *size_hw) float32 RGB 0..1, black outside; (*size_hw) uint8 ids, 255 outside; (*size_hw) bool, outside.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None].float() / 255
     ids = torch.from_numpy(mask)[None, None].float() + 1  # so that the zeros around the mask are no class
@@ -115,7 +121,8 @@ def warp(
     seen: Tensor = warp_perspective(pixels, matrices, size_hw, align_corners=True)
     seen_ids: Tensor = warp_perspective(ids, matrices, size_hw, mode="nearest", align_corners=True)
     seen_ids = seen_ids[0, 0] - 1
-    return seen, torch.where(seen_ids < 0, IGNORE_ID, seen_ids).to(torch.uint8)
+    outside = seen_ids < 0
+    return seen, torch.where(outside, IGNORE_ID, seen_ids).to(torch.uint8), outside
 
 
 def _visible_centre(length: int, view: float, rng: np.random.Generator) -> float:

@@ -105,11 +105,11 @@ class TrainBatches(Dataset[tuple[Tensor, Tensor]]):
     So a run that resumes at iteration 500 sees what an uninterrupted one would, whatever the number of workers.
     """
 
-    def __init__(self, folder: Folder, config: Config) -> None:
+    def __init__(self, folder: Folder, config: Config, padding_rgb: tuple[int, int, int] = (0, 0, 0)) -> None:
         self.samples = folder.samples
         self.batch = config.supervised.batch
         self.seed = config.seed
-        self.augment = Augmentation(config.augment, config.input, config.supervised.crop_hw)
+        self.augment = Augmentation(config.augment, config.input, config.supervised.crop_hw, padding_rgb)
 
     def __getitem__(self, iteration: int) -> tuple[Tensor, Tensor]:
         """(batch, 3, *crop_hw) uint8 RGB and (batch, *crop_hw) uint8 class ids with 255 where there is no picture."""
@@ -126,11 +126,13 @@ class TrainBatches(Dataset[tuple[Tensor, Tensor]]):
         return int(np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.samples))[place])
 
 
-def load_batches(folder: Folder, config: Config, start: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+def load_batches(
+    folder: Folder, config: Config, start: int, workers: int, padding_rgb: tuple[int, int, int] = (0, 0, 0)
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of iterations `start` .. `config.supervised.iterations`, made ahead in `workers` processes."""
     numbers: Any = range(start, config.supervised.iterations)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        TrainBatches(folder, config),
+        TrainBatches(folder, config, padding_rgb),
         batch_size=None,  # the data set makes whole batches: colour augmentation is cheaper on eight than on one
         sampler=numbers,
         num_workers=workers,

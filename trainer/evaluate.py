@@ -48,9 +48,8 @@ def predictor(network: nn.Module, spec: ModelSpec, device: torch.device | str = 
 
     def predict(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         placement = place(image.shape[:2], spec.input_hw, spec.fit)
-        batch = normalise(torch.from_numpy(fit_image(image, placement))[None].to(device), spec, ColourOrder.BGR)
         with torch.inference_mode():
-            logits = network(batch).float()  # (1, classes, h, w)
+            logits = network(fitted_batch(image, spec, placement).to(device)).float()  # (1, classes, h, w)
             return enlarge(logits, placement).argmax(1)[0].to(torch.uint8).cpu().numpy()
 
     def seen_only(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -63,11 +62,24 @@ def predictor(network: nn.Module, spec: ModelSpec, device: torch.device | str = 
     return seen_only
 
 
-def fit_image(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
-    """(h, w, 3) -> (3, *input_hw) uint8, zeros around a letterboxed picture; half-pixel bilinear, no antialiasing."""
+def fitted_batch(image: NDArray[np.uint8], spec: ModelSpec, placement: Placement) -> Tensor:
+    """(h, w, 3) uint8 BGR -> (1, 3, *input_hw) float32, as the network wants it."""
+    return normalise(torch.from_numpy(fit_image(image, placement, padding_bgr(spec)))[None], spec, ColourOrder.BGR)
+
+
+def padding_bgr(spec: ModelSpec) -> tuple[int, int, int]:
+    """The bytes around a letterboxed picture: the spec's mean, which the network sees as zeros."""
+    mean = spec.mean if spec.colour_order is ColourOrder.BGR else spec.mean[::-1]
+    blue, green, red = (min(max(round(value), 0), 255) for value in mean)
+    return blue, green, red
+
+
+def fit_image(image: NDArray[np.uint8], placement: Placement, padding: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """(h, w, 3) -> (3, *input_hw) uint8, `padding` around a letterboxed picture; half-pixel, not antialiased."""
     source, target = placement.source, placement.target
     seen = image[source.y : source.y + source.height, source.x : source.x + source.width]
-    fitted = np.zeros((*placement.input_hw, 3), np.uint8)
+    fitted = np.empty((*placement.input_hw, 3), np.uint8)
+    fitted[:] = padding
     resized = cv2.resize(seen, (target.width, target.height), interpolation=cv2.INTER_LINEAR)
     fitted[target.y : target.y + target.height, target.x : target.x + target.width] = resized
     return np.ascontiguousarray(fitted.transpose(2, 0, 1))

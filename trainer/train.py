@@ -7,18 +7,21 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segrt.runtime.errors import ConfigError
 from segrt.runtime.spec import ColourOrder
 
 from . import machine
+from .calibrate import class_offsets
 from .checkpoint import Checkpoint, load_state, save, spec_of
 from .config import IGNORE_ID, Config
 from .data import Folder, load_batches, open_folder
-from .evaluate import evaluate, normalise, predictor
+from .evaluate import evaluate, normalise, padding_bgr, predictor
 from .networks import build_network, load_encoder
 from .optimize import Average, build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
 from .report import Report
@@ -54,7 +57,9 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
         average.load(start.groups.get("average", {}))
     first, figures = checkpoint.iteration, dict(checkpoint.figures)
 
-    batches = load_batches(train, config, first, config.machine.workers)
+    padding_rgb = padding_bgr(spec)[::-1]
+    usable = copy.deepcopy(network).eval()  # what is evaluated and, at the end, kept
+    batches = load_batches(train, config, first, config.machine.workers, padding_rgb)
     with Report(out, config, first) as report:
         for iteration in range(first, stage.iterations):
             waiting_since = time.perf_counter()
@@ -81,8 +86,9 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
             if done % stage.pictures_every == 0 or last:
                 report.pictures(done, images, masks, logits)
             if done % stage.evaluate_every == 0 or last:
-                usable = copy.deepcopy(network).eval()
                 load_state(usable, average.state or network.state_dict(), "the average")
+                if last and stage.calibrate:
+                    calibrate(usable, class_offsets(usable, spec, train, device))
                 figures = report.evaluation(done, evaluate(predictor(usable, spec, device), val).confusion.iou())
             if done % stage.checkpoint_every == 0 or last:
                 groups = {"network": network.state_dict(), "optimizer": optimizer_tensors(optimizer)}
@@ -90,8 +96,18 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                     groups["average"] = average.state
                 checkpoint = Checkpoint(config, STAGE, done, groups, figures)
                 save(checkpoint, out / "last.safetensors")
-                save(checkpoint.without_optimizer(), out / "model.safetensors")
+                weights = usable.state_dict() if last else checkpoint.weights
+                save(Checkpoint(config, STAGE, done, {"network": weights}, figures), out / "model.safetensors")
     return checkpoint
+
+
+def calibrate(network: nn.Module, offsets: NDArray[np.float32]) -> None:
+    """Add one number per class to the bias of the network's head, in place."""
+    head = network.head
+    assert isinstance(head, nn.Conv2d)
+    assert head.bias is not None
+    with torch.no_grad():
+        head.bias += torch.from_numpy(offsets).to(head.bias.device)
 
 
 def open_data(config: Config) -> tuple[Folder, Folder]:

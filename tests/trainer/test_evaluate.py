@@ -8,7 +8,7 @@ from segrt import UNSEEN, Fit, ModelSpec
 from segrt.runtime.placement import place
 from segrt.runtime.spec import ColourOrder
 from segrt.trainer.data import open_folder
-from segrt.trainer.evaluate import enlarge, evaluate, fit_image, normalise, predictor
+from segrt.trainer.evaluate import enlarge, evaluate, fit_image, normalise, padding_bgr, predictor
 
 
 def spec(fit: Fit = Fit.STRETCH, order: ColourOrder = ColourOrder.RGB) -> ModelSpec:
@@ -65,10 +65,16 @@ def test_normalising_keeps_bytes_in_the_specs_order():
     ]
 
 
-def test_a_letterboxed_picture_lies_in_black():
-    fitted = fit_image(np.full((10, 20, 3), 9, np.uint8), place((10, 20), (32, 32), Fit.LETTERBOX))
+def test_a_letterboxed_picture_lies_in_padding():
+    fitted = fit_image(np.full((10, 20, 3), 9, np.uint8), place((10, 20), (32, 32), Fit.LETTERBOX), (1, 2, 3))
     assert (fitted[:, 8:24] == 9).all()
-    assert fitted.sum() == 9 * 3 * 16 * 32
+    assert [set(channel[[0, 7, 24, 31]].ravel().tolist()) for channel in fitted] == [{1}, {2}, {3}]
+
+
+def test_padding_is_the_mean_whatever_the_order():
+    rgb = ModelSpec((32, 32), ("a", "b"), (123.4, 117.0, 104.0), (1.0,) * 3)
+    bgr = ModelSpec((32, 32), ("a", "b"), (104.0, 117.0, 123.4), (1.0,) * 3, colour_order=ColourOrder.BGR)
+    assert padding_bgr(rgb) == padding_bgr(bgr) == (104, 117, 123)
 
 
 def test_a_perfect_prediction_has_iou_one_and_a_wrong_one_is_named(discs):
