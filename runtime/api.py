@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .engines import open_engine
+from .errors import SourceError, one_of
 from .model import load
 from .placement import Fit
 from .reader import Drop, Reader
@@ -42,7 +43,7 @@ def open(
         EngineError: the backend or device cannot be had.
     """
     if fit is not None:
-        spec["fit"] = Fit(fit)
+        spec["fit"] = one_of(Fit, fit, "fit")
     loaded = load(model, spec)
     engine = open_engine(loaded, backend=backend, device=device, threads=threads)
     kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
@@ -50,7 +51,7 @@ def open(
 
 
 def run(
-    source: str | Path | Iterable[NDArray[Any]],
+    source: str | Path | int | Iterable[NDArray[Any]],
     model: str | Path | Segmenter = DEFAULT_MODEL,
     *,
     drop: Drop | str | None = None,
@@ -60,7 +61,7 @@ def run(
     """Segment a whole source: `for frame, result in segrt.run("scan.mp4"): ...`.
 
     Args:
-        source: a video, image, folder or glob, camera ("0", "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
+        source: a video, image, folder or glob, camera (0, "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
         model: as for `open`, or a Segmenter, which then stays open.
         drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
         timeout_s: how long a camera or URL may stay silent.
@@ -68,16 +69,19 @@ def run(
     Yields:
         Each frame with its segmentation; look at `segmentation.status` before the mask.
     Raises:
-        SourceError: the source cannot be opened or read; and what `open` raises.
+        SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
+            truncated file, a lost connection); and what `open` raises.
     """
     with open_source(source, timeout_s=timeout_s) as opened:
         segmenter = model if isinstance(model, Segmenter) else open(model, **options)
-        policy = Drop(drop) if drop else Drop.OLDEST if opened.live else Drop.NONE
+        policy = one_of(Drop, drop, "drop") if drop else Drop.OLDEST if opened.live else Drop.NONE
         try:
             segmenter.reset()
             with Reader(opened, policy) as reader:
                 for frame in reader:
                     yield frame, segmenter(frame)
+            if opened.problem:
+                raise SourceError(opened.problem)
         finally:
             if segmenter is not model:
                 segmenter.close()

@@ -6,13 +6,16 @@ SegrtError              one line for people: what was found, what was expected, 
 ├── FrameError          a frame's shape, dtype or strides do not fit (also a ValueError)
 ├── ModelError          a model file or its spec is unusable
 ├── EngineError         a backend or device is missing, or refused the model
-├── ConfigError         a recipe or setting is wrong
+├── ConfigError         a recipe or setting is wrong (also a ValueError)
 └── DataError           a training or evaluation data set is wrong
 
 Our own bugs stay ordinary exceptions with a traceback.
 """
 
 from __future__ import annotations
+
+from enum import Enum
+from typing import TypeVar
 
 
 class SegrtError(Exception):
@@ -39,9 +42,25 @@ class EngineError(SegrtError):
     """A backend or device is missing, or the backend refused the model."""
 
 
-class ConfigError(SegrtError):
+class ConfigError(SegrtError, ValueError):
     """A recipe or setting is wrong."""
 
 
 class DataError(SegrtError):
     """A training or evaluation data set is wrong."""
+
+
+ChoiceT = TypeVar("ChoiceT", bound=Enum)
+
+
+def one_of(choices: type[ChoiceT], value: object, what: str) -> ChoiceT:
+    """The member of an enum that `value` is or names.
+
+    Raises:
+        ConfigError: it is none; says which there are.
+    """
+    try:
+        return choices(value)
+    except ValueError:
+        known = ", ".join(repr(choice.value) for choice in choices)
+        raise ConfigError(f"{what} must be one of {known}, found {value!r}") from None

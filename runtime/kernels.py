@@ -48,7 +48,8 @@ def frame_size(image: NDArray[Any], format: PixelFormat) -> tuple[int, int]:
         FrameError: not an array of the shape and dtype that `PixelFormat` describes, or a side outside 1..32768.
     """
     if not isinstance(image, np.ndarray):
-        raise FrameError(f"the image is a {type(image).__name__}, expected a numpy array")
+        hint = " (cv2.imread gives None where it cannot read a file)" if image is None else ""
+        raise FrameError(f"the image is of type {type(image).__name__}, expected a numpy array{hint}")
     dtype = _U16 if format is PixelFormat.GRAY16 else _U8
     channels = _CHANNELS.get(format)
     if image.dtype != dtype or image.ndim != (3 if channels else 2) or (channels and image.shape[2] != channels):
@@ -59,12 +60,12 @@ def frame_size(image: NDArray[Any], format: PixelFormat) -> tuple[int, int]:
             if format in _YUV
             else "(height, width)"
         )
-        raise FrameError(f"a {format.value} image must be {shape} {dtype}, found {image.shape} {image.dtype}")
+        raise FrameError(f"the {format.value} image must be {shape} {dtype}, found {image.shape} {image.dtype}")
     height, width = image.shape[:2]
     if format in _YUV:
         if height % 3 or width % 2:
             raise FrameError(
-                f"a {format.value} image must have rows in threes (height * 3 / 2, height even) and an even width, "
+                f"the {format.value} image must have rows in threes (height * 3 / 2) and an even width, "
                 f"found {height} rows of {width}"
             )
         height = height // 3 * 2

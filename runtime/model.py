@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .errors import ModelError
-from .onnx_file import OnnxFile, nonfinite_weights, read_onnx
+from .onnx_file import FLOAT32, OnnxFile, nonfinite_weights, read_onnx, shape_text
 from .spec import SPEC_KEY, ModelSpec
 
 SHIPPED_DIR = Path(__file__).parent / "models"
@@ -40,6 +40,8 @@ def find(name: str | Path) -> Path:
     Raises:
         ModelError: there is no such model or file, or it is of a kind that segrt does not run.
     """
+    if not isinstance(name, (str, Path)) or not str(name):
+        raise ModelError(f"a model is the name of a shipped one or the path of an .onnx file, found {name!r}")
     path = Path(name)
     if str(name) in shipped():
         return SHIPPED_DIR / f"{name}.onnx"
@@ -68,6 +70,11 @@ def load(name: str | Path, given: dict[str, Any] | None = None) -> Model:
     path = find(name)
     onnx = read_onnx(path)
     given = dict(given or {})
+    known = {field.name for field in fields(ModelSpec)}
+    if unknown := sorted(set(given) - known):
+        raise ModelError(f"a spec has no field {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    if "class_names" in given:
+        given = {"palette": (), "hidden": (0,), **given}  # those of the file belong to its own classes
     text = onnx.metadata.get(SPEC_KEY)
     if text is not None:
         spec = replace(ModelSpec.from_json(text, origin=f"the spec in {path}"), **given)
@@ -87,7 +94,7 @@ def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
     shape = next(iter(onnx.inputs.values()))
     if len(shape) != 4 or shape[2] is None or shape[3] is None:
         raise ModelError(
-            f"{path} has an input of {_text(shape)}, expected 1x3xHxW with fixed H and W: export it with fixed sizes"
+            f"{path} takes {shape_text(shape)}, expected 1x3xHxW with fixed H and W: export it with fixed sizes"
         )
     return shape[2], shape[3]
 
@@ -104,18 +111,18 @@ def _defect(path: Path) -> str | None:
 def _check(path: Path, onnx: OnnxFile, spec: ModelSpec) -> None:
     if len(onnx.inputs) != 1 or len(onnx.outputs) != 1:
         raise ModelError(f"{path} has {len(onnx.inputs)} inputs and {len(onnx.outputs)} outputs, expected one of each")
+    if any(kind != FLOAT32 for kind in onnx.types.values()):
+        raise ModelError(f"{path} takes or gives other numbers than float32: export it with a float32 input and output")
     expected: tuple[int, ...] = (1, 3, *spec.input_hw)
     shape = next(iter(onnx.inputs.values()))
     if len(shape) != 4 or any(found is not None and found != want for found, want in zip(shape, expected, strict=True)):
-        raise ModelError(f"{path} takes {_text(shape)}, but its spec says {_text(expected)}: export it again")
+        raise ModelError(
+            f"{path} takes {shape_text(shape)}, but by its spec or the flags it should take {shape_text(expected)}"
+        )
     shape = next(iter(onnx.outputs.values()))
     classes = len(spec.class_names)
     if shape and (len(shape) != 4 or shape[1] not in (None, classes)):
         raise ModelError(
-            f"{path} gives {_text(shape)}, but its spec has {classes} classes ({', '.join(spec.class_names[:8])}"
-            f"{', ...' if classes > 8 else ''}): expected 1x{classes}xhxw logits"
+            f"{path} gives {shape_text(shape)}, but by its spec or the flags there are {classes} classes "
+            f"({', '.join(spec.class_names[:8])}{', ...' if classes > 8 else ''}): expected 1x{classes}xhxw logits"
         )
-
-
-def _text(shape: tuple[int | None, ...]) -> str:
-    return "x".join("?" if n is None else str(n) for n in shape) or "a scalar"

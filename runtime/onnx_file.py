@@ -22,8 +22,11 @@ _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
 _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW = 2, 4, 8, 9
 _VALUE_NAME, _VALUE_TYPE = 1, 2
-_TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 1
+_TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 1, 2, 1, 1
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+FLOAT32 = 1
+"""TensorProto.DataType of float32."""
 
 # TensorProto.DataType of the floating-point types that numpy knows.
 _FLOAT_TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
@@ -41,6 +44,7 @@ class OnnxFile:
     metadata: dict[str, str]
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
+    types: dict[str, int]  # TensorProto.DataType of each input and output
 
 
 def read_onnx(path: Path) -> OnnxFile:
@@ -53,7 +57,11 @@ def read_onnx(path: Path) -> OnnxFile:
         raise ModelError(f"there is no model file {path}")
     if path.stat().st_size == 0:
         raise ModelError(f"{path} is empty, expected an ONNX model")
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    with file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # unmapped with its last slice
         try:
             found = _model(data)
@@ -62,6 +70,11 @@ def read_onnx(path: Path) -> OnnxFile:
     if not found.inputs or not found.outputs:
         raise ModelError(f"{path} is not an ONNX model: no graph with an input and an output was found in it")
     return found
+
+
+def shape_text(shape: Shape) -> str:
+    """As people write it: 1x3x480x480, ? where the graph leaves a size open."""
+    return "x".join("?" if n is None else str(n) for n in shape) or "a scalar"
 
 
 def nonfinite_weights(path: Path) -> dict[str, int]:
@@ -92,7 +105,7 @@ def _weight(tensor: memoryview) -> tuple[str, NDArray[Any]]:
 
 
 def _model(data: memoryview) -> OnnxFile:
-    found = OnnxFile({}, {}, {})
+    found = OnnxFile({}, {}, {}, {})
     for number, value in _fields(data):
         if number == _MODEL_METADATA and isinstance(value, memoryview):
             entry = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
@@ -110,25 +123,27 @@ def _graph(data: memoryview, found: OnnxFile) -> None:
         if number == _GRAPH_INITIALIZER:
             initializers |= {bytes(name).decode() for name in _messages(value, _TENSOR_NAME)}
         elif number in (_GRAPH_INPUT, _GRAPH_OUTPUT):
-            name, shape = _value_info(value)
+            name, shape, element = _value_info(value)
             (found.inputs if number == _GRAPH_INPUT else found.outputs)[name] = shape
+            found.types[name] = element
     # Old exporters list the weights among the inputs.
     for name in initializers & set(found.inputs):
         del found.inputs[name]
 
 
-def _value_info(data: memoryview) -> tuple[str, Shape]:
-    name, shape = "", []
+def _value_info(data: memoryview) -> tuple[str, Shape, int]:
+    name, shape, element = "", [], 0
     for number, value in _fields(data):
         if number == _VALUE_NAME and isinstance(value, memoryview):
             name = bytes(value).decode()
         elif number == _VALUE_TYPE:
             for tensor in _messages(value, _TYPE_TENSOR):
+                element = next((v for n, v in _fields(tensor) if n == _TENSOR_ELEMENT and isinstance(v, int)), 0)
                 for dims in _messages(tensor, _TENSOR_SHAPE):
                     for dim in _messages(dims, _SHAPE_DIM):
                         sizes = [v for n, v in _fields(dim) if n == _DIM_VALUE and isinstance(v, int)]
                         shape.append(sizes[0] if sizes and sizes[0] > 0 else None)
-    return name, tuple(shape)
+    return name, tuple(shape), element
 
 
 def _messages(data: memoryview | int, wanted: int) -> list[memoryview]:

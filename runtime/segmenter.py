@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 from .engines.base import Engine
-from .errors import EngineError, FrameError
+from .errors import EngineError, FrameError, one_of
 from .placement import Fit, Placement, place
 from .spec import ModelSpec
 from .types import Frame, Mask, PixelFormat, Segmentation, Status
@@ -45,8 +45,8 @@ class Segmenter:
         self,
         image: NDArray[Any] | Frame,
         *,
-        format: PixelFormat = PixelFormat.BGR,
-        fit: Fit | None = None,
+        format: PixelFormat | str = PixelFormat.BGR,
+        fit: Fit | str | None = None,
         out: Mask | None = None,
     ) -> Segmentation:
         """Segment one image.
@@ -58,6 +58,7 @@ class Segmenter:
             out: (H, W) uint8 C-contiguous to write the mask into; None: a new array.
         Raises:
             FrameError: shape, dtype or strides do not fit the format, or `out` does not fit the image.
+            ConfigError: `format` or `fit` is none that exists.
             EngineError: the segmenter is closed.
         """
         if isinstance(image, Frame):
@@ -68,7 +69,8 @@ class Segmenter:
         with self._lock:
             if self._closed:
                 raise EngineError("this segmenter is closed: open another")
-            return self._segment(image, PixelFormat(format), fit or self.spec.fit, out)
+            placed = self.spec.fit if fit is None else one_of(Fit, fit, "fit")
+            return self._segment(image, one_of(PixelFormat, format, "format"), placed, out)
 
     def _segment(self, image: NDArray[Any], format: PixelFormat, fit: Fit, out: Mask | None) -> Segmentation:
         start = perf_counter()
@@ -122,6 +124,8 @@ class Segmenter:
                 self.engine.close()
 
     def __enter__(self) -> Segmenter:
+        if self._closed:
+            raise EngineError("this segmenter is closed: open another")
         return self
 
     def __exit__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from .errors import ModelError
@@ -118,9 +119,10 @@ def _problems(spec: ModelSpec) -> list[str]:
         found.append(f"input_hw must be two whole numbers of 1..8192, found {spec.input_hw}")
     if not 1 <= classes <= MAX_CLASSES:
         found.append(f"there must be 1..{MAX_CLASSES} classes, found {classes}")
-    if len(set(spec.class_names)) != classes:
-        found.append("class names must differ from one another")
-    if len(spec.mean) != 3 or len(spec.std) != 3 or any(not s > 0 for s in spec.std):
+    if len(set(spec.class_names)) != classes or not all(spec.class_names):
+        found.append(f"class names must not be empty and differ from one another, found {spec.class_names}")
+    numbers = (*spec.mean, *spec.std)
+    if len(spec.mean) != 3 or len(spec.std) != 3 or not all(map(isfinite, numbers)) or any(s <= 0 for s in spec.std):
         found.append(f"mean and std must be three numbers each and std positive, found {spec.mean} and {spec.std}")
     if len(spec.palette) != classes:
         found.append(f"{classes} classes need as many palette colours, found {len(spec.palette)}")

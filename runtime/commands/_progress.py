@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from time import perf_counter
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 
 from ..pipeline import STEPS, Report
 from ..segmenter import Segmenter
@@ -21,7 +21,7 @@ _REFRESH_S = 0.1
 class Progress:
     """A bar on stderr; call it after each frame."""
 
-    def __init__(self, source: Source, segmenter: Segmenter, why: str, max_frames: int | None) -> None:
+    def __init__(self, source: Source, segmenter: Segmenter, why: str, max_frames: int | None, *, bar: bool) -> None:
         self._console = Console(stderr=True)
         spec, engine = segmenter.spec, segmenter.engine.info
         self._console.print(
@@ -31,6 +31,8 @@ class Progress:
             highlight=False,
             soft_wrap=True,
         )
+        if segmenter.defect:
+            self._console.print(f"no frame will get a mask: {segmenter.defect}", highlight=False, soft_wrap=True)
         counts = [n for n in (source.frame_count, max_frames) if n]
         self._bar = Bar(
             TextColumn("[progress.description]{task.description}"),
@@ -41,6 +43,7 @@ class Progress:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
+            disable=not (bar and self._console.is_terminal),
             auto_refresh=False,  # its refresh thread would take the core from the engine
         )
         self._task = self._bar.add_task(source.name, total=min(counts) if counts else None, fps="")
@@ -65,25 +68,19 @@ class Progress:
         self._bar.update(self._task, completed=report.frames_out, fps=f"{fps:.1f} fps", refresh=True)
 
 
-def print_table(report: Report) -> None:
-    """Frames, rate and latencies on stdout."""
-    console = Console()
-    table = Table(title="milliseconds per frame", title_justify="left", title_style="bold")
-    table.add_column("step")
-    for column in ("p50", "p90", "p99", "max"):
-        table.add_column(column, justify="right")
+def print_table(report: Report, stream: TextIO) -> None:
+    """Frames, rate and latencies as plain text, for people, pipes and terminals of any width."""
+    columns = ("p50", "p90", "p99", "max")
+    lines = [f"{'ms per frame':<14}" + "".join(f"{name:>9}" for name in columns)]
     for step in STEPS:
         latencies = report.latencies[step]
         if latencies.count:
             values = [latencies.percentile_ms(p) for p in (50, 90, 99)] + [latencies.max_ms]
-            style = "bold" if step == "frame_to_mask" else ""
-            table.add_row(step.replace("_", " "), *(f"{v:.2f}" for v in values), style=style)
-    console.print(table)
+            lines.append(f"{step.replace('_', ' '):<14}" + "".join(f"{value:9.2f}" for value in values))
     bad = f" ({', '.join(f'{count} {status.value}' for status, count in report.bad.items())})" if report.bad else ""
-    console.print(
+    lines.append(
         f"frames: {report.frames_in} in, {report.frames_out} out, {report.frames_dropped} dropped, "
         f"{report.frames_bad} bad{bad}; {report.fps:.1f} fps over {report.wall_s:.1f} s"
-        + (" (interrupted)" if report.interrupted else ""),
-        highlight=False,
-        soft_wrap=True,
+        + (" (interrupted)" if report.interrupted else "")
     )
+    print("\n".join(lines), file=stream)

@@ -20,7 +20,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Print to stdout; returns 0."""
-    rows = _model_rows(options.model) if options.model else _machine_rows()
+    rows = _machine_rows() if options.model is None else _model_rows(options.model)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
@@ -50,20 +50,30 @@ def _machine_rows() -> list[tuple[str, str]]:
 
 
 def _model_rows(name: str) -> list[tuple[str, str]]:
-    from ..model import load
+    from ..model import find, load
+    from ..onnx_file import read_onnx, shape_text
+    from ..spec import SPEC_KEY
 
-    model = load(name)
+    path = find(name)
+    onnx = read_onnx(path)
+    rows = [("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")]
+    rows += [("card", str(card))] if (card := path.with_suffix(".md")).is_file() else []
+    for kind, found in (("input", onnx.inputs), ("output", onnx.outputs)):
+        rows += [(kind, f"{tensor}: {shape_text(shape)}") for tensor, shape in found.items()]
+    if SPEC_KEY not in onnx.metadata:
+        return [*rows, ("spec", "none inside: segrt run needs --classes, --mean and --std with this model")]
+    model = load(path)
     spec = model.spec
     return [
         ("model", f"{spec.name} {spec.version}"),
-        ("file", f"{model.path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
-        *([("card", str(card))] if (card := model.path.with_suffix(".md")).is_file() else []),
+        *rows,
         ("sha256", model.sha256()),
-        ("input", f"{model.input_name}: 1x3x{spec.input_hw[0]}x{spec.input_hw[1]}, {spec.colour_order.value.upper()}"),
+        ("colour order", spec.colour_order.value.upper()),
         ("normalisation", f"(byte - {list(spec.mean)}) / {list(spec.std)}"),
         ("fit", spec.fit.value),
         ("classes", ", ".join(f"{i} {c}" for i, c in enumerate(spec.class_names))),
         ("activation", spec.activation.value),
+        *([("DEFECT", model.defect)] if model.defect else []),
     ]
 
 

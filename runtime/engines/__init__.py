@@ -19,6 +19,10 @@ from .fake import FakeEngine
 __all__ = ["BACKENDS", "Engine", "EngineInfo", "FakeEngine", "Layout", "available", "choose", "open_engine"]
 
 
+MAX_THREADS = 1024
+"""More than any machine that this is for; a larger number is a slip of the finger."""
+
+
 class Backend(NamedTuple):
     """Where a backend's code lies, and what it needs."""
 
@@ -53,7 +57,7 @@ def choose(backend: str = "auto", device: str = "auto") -> tuple[str, str, str]:
         EngineError: unknown, not installed, or no installed backend serves the device.
     """
     kind = device.split(":")[0]
-    if kind not in ("auto", "cpu", "cuda"):
+    if kind not in ("auto", "cpu", "cuda") or (kind != "cuda" and device != kind):
         raise EngineError(f"unknown device {device!r}: expected auto, cpu or cuda:N")
     if backend not in ("auto", *BACKENDS):
         raise EngineError(f"unknown backend {backend!r}: expected auto, {', '.join(BACKENDS)}")
@@ -84,6 +88,8 @@ def open_engine(model: Model, *, backend: str = "auto", device: str = "auto", th
     Raises:
         EngineError: the backend or device is missing, or the backend refused the model.
     """
+    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS):
+        raise EngineError(f"threads must be a whole number of 1..{MAX_THREADS}, found {threads!r}")
     name, device, _ = choose(backend, device)
     module = import_module(BACKENDS[name].module, __name__)
     opener = cast(Callable[[Model, str, int], Engine], module.open_engine)

@@ -36,6 +36,8 @@ class JsonLinesSink:
         self._whole = 0  # bytes of whole lines
         self._own = str(path) != "-"
         if not self._own:
+            if sys.stdout is None:
+                raise SinkError("cannot write JSON to standard output: it is closed")
             self._number = sys.stdout.fileno()
             return
         check_folder(self._path.parent, f"cannot write {path}")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import SinkError
+from ..sources.kinds import is_image_name
 from ..types import Frame, Segmentation
 from .files import cannot_write, check_folder, part_path
 from .png import encode_grey
@@ -21,12 +22,14 @@ class MaskSink:
     Args:
         folder: made where it does not exist; its parent must. Files of the same name are replaced.
     Raises:
-        SinkError: the folder cannot be made or written to, or a mask would replace the image it was made from.
+        SinkError: the folder cannot be made or written to, or the images that are read lie in it.
     """
 
     def __init__(self, folder: str | Path, inputs: tuple[Path, ...] = ()) -> None:
         self._folder = Path(folder)
-        self._inputs = {path.resolve() for path in inputs}
+        whole = self._folder.resolve()
+        if any(is_image_name(path.name) and path.resolve().parent == whole for path in inputs):
+            raise SinkError(f"cannot write masks to {folder}: the images being read lie there; choose another folder")
         self._used: set[str] = set()
         complaint = f"cannot write masks to {self._folder}"
         self._made = not os.path.exists(self._folder)
@@ -43,8 +46,6 @@ class MaskSink:
         if segmentation.mask is None:
             return
         target = self._folder / self._name(frame)
-        if target.resolve() in self._inputs:
-            raise SinkError(f"cannot write {target}: it is the image that is being read; choose another folder")
         _write_whole(target, encode_grey(segmentation.mask))
 
     def close(self) -> None:
@@ -58,8 +59,10 @@ class MaskSink:
                 self._folder.rmdir()
 
     def _name(self, frame: Frame) -> str:
-        stem = Path(frame.name).stem if frame.name else f"{frame.index:06d}"
-        if frame.name and stem in self._used:
+        if not frame.name:
+            return f"{frame.index:06d}.png"
+        stem = Path(frame.name).stem
+        if stem in self._used:
             stem = frame.name
         if stem in self._used:
             stem = f"{stem}.{frame.index:06d}"

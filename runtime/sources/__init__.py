@@ -15,11 +15,11 @@ from .kinds import Kind, kind_of
 __all__ = ["Source", "open_source"]
 
 
-def open_source(what: str | Path | Iterable[NDArray[Any]], *, timeout_s: float = 5.0) -> Source:
+def open_source(what: str | Path | int | Iterable[NDArray[Any]], *, timeout_s: float = 5.0) -> Source:
     """Open a source of frames.
 
     Args:
-        what: "0" or "/dev/video0" is a camera; rtsp://, http://, ... a stream; a folder, a glob or a name that ends
+        what: 0, "0" or "/dev/video0" is a camera; rtsp://, http://, ... a stream; a folder, a glob or a name that ends
             like an image's is images; any other path is a video; an array or several are taken as they are
             (see `ArraySource`).
         timeout_s: how long a camera or stream may stay silent, when it is opened and at each frame.
@@ -28,6 +28,10 @@ def open_source(what: str | Path | Iterable[NDArray[Any]], *, timeout_s: float =
         FrameError: an array's shape or dtype does not fit.
     """
     # A kind's module is loaded when it is needed: `import segrt` loads numpy and nothing heavier.
+    if isinstance(what, int):
+        what = str(what)  # a camera's number, as OpenCV has it
+    if what is None or isinstance(what, bytes) or str(what) == "":
+        raise SourceError(f"a source is a path, a URL, a camera's number or arrays, found {what!r}")
     if not isinstance(what, (str, Path)):
         from .arrays import ArraySource
 

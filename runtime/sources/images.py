@@ -21,7 +21,7 @@ class ImageSource(Closing):
     """Image files in natural order (2 before 10), each a BGR frame named like its file.
 
     In a folder or glob a file that cannot be read is a CORRUPT frame and the run goes on; alone it is a SourceError.
-    Files that do not end like an image are passed over. A folder's subfolders are not searched.
+    Files that do not end like an image, and hidden ones, are passed over. A folder's subfolders are not searched.
 
     Args:
         what: a file, a folder, or a glob (`**` goes into subfolders).
@@ -78,7 +78,10 @@ def _find(what: str) -> list[Path]:
     path = Path(what)
     exists = os.path.exists(path)  # unlike pathlib, also for a name that is too long
     if exists and path.is_dir():
-        found, where = list(path.iterdir()), f"the folder {what}"
+        try:
+            found, where = list(path.iterdir()), f"the folder {what}"
+        except OSError as error:
+            raise SourceError(f"the folder {what} cannot be read: {(error.strerror or str(error)).lower()}") from None
     elif exists or not is_glob(what):
         if not exists:
             raise SourceError(f"{what} does not exist; expected an image, a folder, a video, a camera or a URL")
@@ -86,7 +89,7 @@ def _find(what: str) -> list[Path]:
     else:
         found, where = [Path(name) for name in glob.glob(what, recursive=True)], f"the pattern {what}"
     files = [file for file in found if file.is_file()]
-    images = [file for file in files if is_image_name(file.name)]
+    images = [file for file in files if is_image_name(file.name) and not file.name.startswith(".")]
     if not images:
         endings = ", ".join(IMAGE_SUFFIXES)
         count = f"{len(files)} other file{'s' * (len(files) != 1)}" if files else "nothing"

@@ -7,6 +7,8 @@ trainer, export and runtime, so that runtime need not know the other two.
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,12 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
     options = parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except SegrtError as error:
-        print(f"segrt: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        return _failed(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except OSError as error:  # files have errors of their own: these two are standard output's
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would complain again when it flushes at exit
+        if error.errno == errno.EPIPE:  # whoever read it has seen enough
+            return EXIT_FAILED
+        return _failed("standard output cannot be written: no space is left on its device")
+
+
+def _failed(line: str) -> int:
+    print(f"segrt: {line}", file=sys.stderr)
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -71,3 +71,33 @@ def test_any_stride_is_an_image(net):
     with segrt.open(net) as segment:
         expected = segment(np.ascontiguousarray(image[::2, ::-1])).mask
         assert np.array_equal(segment(image[::2, ::-1]).mask, expected)
+
+
+def test_a_truncated_clip_raises_after_its_last_frame(net, tmp_path):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(CLIP.read_bytes()[: CLIP.stat().st_size // 2])
+    seen = []
+    with pytest.raises(SourceError, match="ends early"):
+        seen.extend(segrt.run(cut, net))
+    assert len(seen) > 20
+
+
+@pytest.mark.parametrize("source", [None, b"scan.mp4", ""])
+def test_what_is_no_source_is_refused_by_name(source, net):
+    with pytest.raises(SourceError, match="found"):
+        next(segrt.run(source, net))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, 10**6])
+def test_threads_that_make_no_sense_are_refused(threads, net):
+    with pytest.raises(segrt.EngineError, match="threads"):
+        segrt.open(net, threads=threads)
+
+
+def test_a_format_that_does_not_exist_lists_those_that_do(net):
+    with segrt.open(net) as segment:
+        with pytest.raises(segrt.ConfigError, match=r"'nv12'.*found 'yuyv'"):
+            segment(stripes(8, 8), format="yuyv")
+        segment.close()
+        with pytest.raises(segrt.EngineError, match="closed"), segment:
+            pass

@@ -34,7 +34,7 @@ def zeros(*shape, dtype=np.uint8):
         (zeros(9, 11), PixelFormat.I420, "found 9 rows of 11"),
         (zeros(0, 10, 3), PixelFormat.BGR, "must be 1..32768 pixels, found 0x10"),
         (zeros(1, 32769, 3), PixelFormat.BGR, "found 1x32769"),
-        ([[[1, 2, 3]]], PixelFormat.BGR, "is a list, expected a numpy array"),
+        ([[[1, 2, 3]]], PixelFormat.BGR, "of type list, expected a numpy array"),
     ],
 )
 def test_an_image_that_does_not_fit_its_format_is_refused_by_name(image, format, says):

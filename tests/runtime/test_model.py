@@ -33,13 +33,13 @@ def test_flags_supply_the_spec_and_the_graph_its_size(tmp_path):
 
 def test_a_graph_whose_output_does_not_fit_its_spec_is_refused(tmp_path):
     path = colour_net(tmp_path / "net.onnx", colour_spec(class_names=("a", "b", "c")))
-    with pytest.raises(ModelError, match=r"1x4x8x8, but its spec has 3 classes \(a, b, c\)"):
+    with pytest.raises(ModelError, match=r"1x4x8x8, but by its spec or the flags there are 3 classes \(a, b, c\)"):
         load(path)
 
 
 def test_a_graph_whose_input_does_not_fit_its_spec_is_refused(tmp_path):
     path = colour_net(tmp_path / "net.onnx")
-    with pytest.raises(ModelError, match="takes 1x3x32x32, but its spec says 1x3x64x64"):
+    with pytest.raises(ModelError, match="takes 1x3x32x32, but by its spec or the flags it should take 1x3x64x64"):
         load(path, {"input_hw": (64, 64)})
 
 
@@ -86,3 +86,28 @@ def test_what_the_reader_finds_is_what_onnx_finds(tmp_path):
     assert list(found.inputs) == [value.name for value in graph.input]
     dims = graph.output[0].type.tensor_type.shape.dim
     assert found.outputs == {"logits": tuple(dim.dim_value for dim in dims)}
+
+
+def test_a_graph_that_takes_other_numbers_than_float32_is_refused(tmp_path):
+    path = colour_net(tmp_path / "net.onnx")
+    model = onnx.load(str(path))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="float32"):
+        load(path)
+
+
+def test_class_names_given_in_the_place_of_the_files_bring_their_own_palette(tmp_path):
+    path = colour_net(tmp_path / "net.onnx", colour_spec(palette=((1, 2, 3),) * 4))
+    assert load(path, {"class_names": ("a", "b", "c", "d")}).spec.palette[1] != (1, 2, 3)
+
+
+@pytest.mark.parametrize("name", [None, "", 3])
+def test_what_is_no_name_at_all_is_refused(name):
+    with pytest.raises(ModelError, match="found"):
+        load(name)
+
+
+def test_a_field_that_no_spec_has_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="no field 'colour'"):
+        load(colour_net(tmp_path / "net.onnx"), {"colour": 1})

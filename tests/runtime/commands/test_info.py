@@ -21,7 +21,7 @@ def test_a_backend_that_is_missing_is_named_with_what_to_do(capsys, monkeypatch)
 def test_info_reads_the_spec_of_a_model_file(tmp_path, capsys):
     assert main(["info", str(colour_net(tmp_path / "net.onnx"))]) == 0
     out = capsys.readouterr().out
-    for fact in ("1x3x32x32, RGB", "0 dark, 1 red, 2 green, 3 blue", "stretch", "softmax"):
+    for fact in ("image: 1x3x32x32", "logits: 1x4x8x8", "RGB", "0 dark, 1 red, 2 green, 3 blue", "stretch", "softmax"):
         assert fact in out
 
 
@@ -34,3 +34,15 @@ def test_info_of_the_default_model_leads_to_its_card(capsys):
 def test_info_of_what_is_not_there_is_one_line(name, capsys):
     assert main(["info", name]) == 1
     assert capsys.readouterr().err.startswith(f"segrt: there is no model '{name}'")
+
+
+def test_info_of_a_file_without_a_spec_shows_its_shapes_and_what_run_needs(tmp_path, capsys):
+    assert main(["info", str(colour_net(tmp_path / "bare.onnx", with_spec=False))]) == 0
+    out = capsys.readouterr().out
+    assert "image: 1x3x32x32" in out
+    assert "--classes, --mean and --std" in out
+
+
+def test_info_of_a_damaged_model_says_so(tmp_path, capsys):
+    assert main(["info", str(colour_net(tmp_path / "nan.onnx", bias=float("nan")))]) == 0
+    assert "NaN or infinite values" in capsys.readouterr().out

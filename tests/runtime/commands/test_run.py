@@ -105,8 +105,7 @@ def test_a_truncated_clip_gives_what_came_before_the_cut_and_says_so(net, out, t
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(CLIP.read_bytes()[: CLIP.stat().st_size // 2])
     assert segrt_run(cut, net, "-q", "-o", out / "o.mp4", "--json", out / "j") == 1
-    text = capsys.readouterr().err
-    assert "ends early" in text
+    assert "ends early" in error_line(capsys)
     good = [row for row in lines(out / "j") if row["status"] == "ok"]
     assert 20 < len(good) < FRAMES
     with av.open(str(out / "o.mp4")) as video:
@@ -130,7 +129,7 @@ def test_a_damaged_frame_in_the_middle_has_its_status_and_no_mask_and_the_run_go
     assert rows[-1]["status"] in ("ok", "corrupt")
     assert all(row["areas_px"] is None for row in rows if row["status"] == "corrupt")
     assert len(list((out / "m").iterdir())) == FRAMES - len(bad)
-    assert f"{len(bad)} of {FRAMES} frames have no mask ({len(bad)} corrupt)" in error_line(capsys)
+    assert f"no mask for {len(bad)} of {FRAMES} frames ({len(bad)} corrupt)" in error_line(capsys)
 
 
 def test_weights_that_are_nan_give_no_mask_and_exit_1(out, tmp_path, capsys):
@@ -138,9 +137,9 @@ def test_weights_that_are_nan_give_no_mask_and_exit_1(out, tmp_path, capsys):
     assert segrt_run(CLIP, net, "-q", "--max-frames", 3, "--masks", out / "m", "--json", out / "j") == 1
     assert [row["status"] for row in lines(out / "j")] == ["invalid"] * 3
     assert not (out / "m").exists()
-    first, last = capsys.readouterr().err.splitlines()
-    assert "NaN or infinite values in 'bias'" in first
-    assert "3 of 3 frames have no mask (3 invalid)" in last
+    line = error_line(capsys)
+    assert "no mask for 3 of 3 frames (3 invalid)" in line
+    assert "NaN or infinite values in 'bias'" in line
 
 
 def _text(path):
@@ -156,6 +155,7 @@ def _text(path):
         ("folder", lambda path: path.mkdir(), "no images"),
         ("half.mp4", lambda path: path.write_bytes(CLIP.read_bytes()[:60]), "half.mp4"),
         ("bad.png", _text, "bad.png"),
+        ("hidden", lambda path: (path.mkdir(), _text(path / ".a.jpg")), "no images"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_one_line_and_leaves_nothing(name, make, message, net, out, tmp_path, capsys):
@@ -187,6 +187,10 @@ def test_a_url_where_nobody_listens_is_one_line_within_its_timeout(net, capsys):
         (("--json", "/nowhere/j.jsonl"), "/nowhere"),
         (("--device", "cuda:0"), "cuda:0"),
         (("--device", "tpu"), "tpu"),
+        (("--device", "cpu:1"), "cpu:1"),
+        (("--threads", "100000"), "1..1024"),
+        (("--mean", "nan,0,0"), "mean and std"),
+        (("--classes", "one,two"), "4x8x8"),
         (("--backend", "tensorflow"), "tensorflow"),
     ],
 )
@@ -228,6 +232,10 @@ def test_a_model_without_a_spec_runs_with_the_flags_that_supply_it(tmp_path, out
         ["run", "--video", "x", "--max-frames", "0"],
         ["run", "--video", "x", "--mean", "1,2"],
         ["run", "--video", "x", "--fit", "squeeze"],
+        ["run", "--video", "x", "--masks", ""],
+        ["run", "--video", "x", "--threads", "1e3"],
+        ["run", "--video", "x", "--timeout", "soon"],
+        ["run", "--video", "x", "--colour-order", "ColourOrder.BGR"],
         ["swim"],
         [],
     ],
@@ -277,3 +285,40 @@ def test_an_interrupt_finishes_the_files_and_exits_130(how, net, out, tmp_path):
     assert 20 < count < 5000
     with av.open(str(out / "o.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == count
+
+
+def test_outputs_may_not_share_a_name_or_take_the_models_place(net, out, capsys):
+    assert segrt_run(CLIP, net, "-q", "-o", out / "a.mp4", "--json", out / "." / "a.mp4") == 1
+    assert "same name" in error_line(capsys)
+    before = net.read_bytes()
+    assert segrt_run(CLIP, net, "-q", "--json", net) == 1
+    assert "it is the input" in error_line(capsys)
+    assert net.read_bytes() == before
+
+
+def test_an_empty_source_is_one_line(net, capsys):
+    assert main(["run", "--video", "", "-m", str(net)]) == 1
+    assert "found ''" in error_line(capsys)
+
+
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+def test_the_colour_order_is_named_as_the_help_names_it(order, net, capsys):
+    assert segrt_run(CLIP, net, "-q", "--max-frames", 1, "--colour-order", order) == 0
+
+
+@pytest.mark.parametrize("command", ["info", "run"])
+def test_output_that_nobody_reads_or_that_cannot_be_written_is_no_traceback(command, net):
+    arguments = ["info"] if command == "info" else ["run", "--video", str(CLIP), "-m", str(net), "--max-frames", "1"]
+    for stdout, status in ((os.open("/dev/full", os.O_WRONLY), 1), (_closed_pipe(), 1)):
+        result = subprocess.run(
+            [sys.executable, "-m", "segrt", *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True
+        )
+        assert result.returncode == status
+        assert "Traceback" not in result.stderr
+        os.close(stdout)
+
+
+def _closed_pipe() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer

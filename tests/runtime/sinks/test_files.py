@@ -80,12 +80,11 @@ def test_masks_are_named_like_their_images_and_none_replaces_another(tmp_path: P
     assert sorted(os.listdir(tmp_path)) == ["other.png", "scan.png", "scan.png.png"]
 
 
-def test_a_mask_never_replaces_the_image_it_was_made_from(tmp_path: Path) -> None:
-    image = tmp_path / "scan.png"
-    image.write_bytes(b"the picture")
-    with pytest.raises(SinkError, match="it is the image that is being read; choose another folder"):
-        MaskSink(tmp_path, inputs=(image,)).write(*segmented(0, "scan.png"))
-    assert image.read_bytes() == b"the picture"
+@pytest.mark.parametrize("name", ["scan.png", "scan.jpg"])
+def test_masks_do_not_go_among_the_images_they_are_made_from(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SinkError, match="the images being read lie there; choose another folder"):
+        MaskSink(tmp_path, inputs=(tmp_path / name,))
+    MaskSink(tmp_path, inputs=(tmp_path / "clip.mp4",)).close()
 
 
 def test_a_full_disk_leaves_no_part_of_a_mask(tmp_path: Path) -> None:

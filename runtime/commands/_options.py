@@ -1,0 +1,105 @@
+"""The options of `segrt run`, and what makes values of their texts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..placement import Fit
+from ..spec import Activation, ColourOrder
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option of `segrt run`."""
+    parser.add_argument(
+        "--video",
+        "--source",
+        "-i",
+        dest="source",
+        required=True,
+        metavar="SRC",
+        help="video or image file, folder or glob of images, camera (0, /dev/video0), rtsp:// or http:// URL",
+    )
+    parser.add_argument("-m", "--model", default="teeth", help="a shipped model or an .onnx file (default: teeth)")
+    outputs = parser.add_argument_group("outputs (several at once)")
+    outputs.add_argument("-o", "--output", type=_path, metavar="OUT.mp4", help="video with the classes laid over it")
+    outputs.add_argument("--masks", type=_path, metavar="DIR", help="one PNG of class ids per frame")
+    outputs.add_argument("--json", type=_path, metavar="FILE", help="one JSON object per frame and line; - is stdout")
+    outputs.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
+    outputs.add_argument("--alpha", type=_share, default=0.5, help="strength of the overlay, 0..1 (default: 0.5)")
+    where = parser.add_argument_group("where and how")
+    where.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
+    where.add_argument("--backend", default="auto", help="auto, openvino, onnxruntime or pytorch (default: auto)")
+    where.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the engine (default: every core)")
+    where.add_argument("--fit", choices=[f.value for f in Fit], help="how frames are placed into the network's input")
+    where.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")
+    where.add_argument(
+        "--drop",
+        choices=["none", "oldest"],
+        help="none: every frame; oldest: always the freshest (default: none for files, oldest for live sources)",
+    )
+    where.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="patience with a stream (default: 5)")
+    where.add_argument("-q", "--quiet", action="store_true", help="no progress and no table")
+    _add_spec(parser)
+
+
+def _add_spec(parser: argparse.ArgumentParser) -> None:
+    spec = parser.add_argument_group("spec: for models without one inside, or in the place of a model's own")
+    spec.add_argument("--classes", type=_names, dest="class_names", metavar="A,B,...", help="class names in order")
+    spec.add_argument("--mean", type=_triple, metavar="M,M,M", help="mean per channel in bytes, 0..255")
+    spec.add_argument("--std", type=_triple, metavar="S,S,S", help="standard deviation per channel in bytes")
+    spec.add_argument("--colour-order", choices=[c.value for c in ColourOrder], help="order of the input's channels")
+    spec.add_argument("--activation", choices=[a.value for a in Activation], help="what makes logits probabilities")
+
+
+def spec_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of a ModelSpec that were given."""
+    names = ("class_names", "mean", "std", "colour_order", "activation")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    for name, kind in (("colour_order", ColourOrder), ("activation", Activation)):
+        if name in given:
+            given[name] = kind(given[name])
+    return given
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found nothing")
+    return Path(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, found {text!r}") from None
+
+
+def _share(text: str) -> float:
+    if not 0 <= (number := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number of 0..1, found {text!r}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := _number(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, found {text!r}")
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    parts = text.split(",")
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"expected three numbers with commas between them, found {text!r}")
+    return (_number(parts[0]), _number(parts[1]), _number(parts[2]))
