@@ -49,4 +49,4 @@ def test_the_default_model_reaches_the_iou_of_its_card(data_dir):
         for index, frame in frames(data_dir / "videos" / "scan.mp4", every=10).items():
             truth = cv2.imread(str(data_dir / "videos" / "scan_masks" / f"{index:04d}.png"), cv2.IMREAD_UNCHANGED)
             confusion.add(truth, segment(frame).mask)
-    assert confusion.iou()[1] >= 0.85
+    assert confusion.iou()[1] >= 0.93  # the card says 0.934
