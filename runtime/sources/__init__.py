@@ -27,7 +27,7 @@ def open_source(what: str | Path | int | Iterable[NDArray[Any]], *, timeout_s: f
         SourceError: there is nothing there, or nothing that could be read as pictures.
         FrameError: an array's shape or dtype does not fit.
     """
-    # A kind's module is loaded when it is needed: `import segrt` loads numpy and nothing heavier.
+    # A kind's module is loaded when it is needed: PyAV and OpenCV take a tenth of a second each.
     if isinstance(what, int):
         what = str(what)  # a camera's number, as OpenCV has it
     if what is None or isinstance(what, bytes) or str(what) == "":

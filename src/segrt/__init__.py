@@ -6,7 +6,7 @@
 >>> for frame, result in segrt.run("scan.mp4"):
 ...     ...
 
-Importing segrt loads numpy and nothing heavier; backends, decoders and torch are loaded when they are used.
+Importing segrt costs a few hundredths of a second: numpy, backends, decoders and torch are loaded when they are used.
 """
 
 from __future__ import annotations
@@ -23,22 +23,29 @@ from segrt.runtime.errors import (
     SinkError,
     SourceError,
 )
-from segrt.runtime.placement import Fit
-from segrt.runtime.spec import ModelSpec
-from segrt.runtime.types import UNSEEN, Frame, PixelFormat, Segmentation, Status
 
 if TYPE_CHECKING:
     from segrt.runtime.api import open, run
+    from segrt.runtime.placement import Fit
     from segrt.runtime.segmenter import Segmenter
     from segrt.runtime.sources import open_source
+    from segrt.runtime.spec import ModelSpec
+    from segrt.runtime.types import UNSEEN, Frame, PixelFormat, Segmentation, Status
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "open": "segrt.runtime.api",
-    "run": "segrt.runtime.api",
-    "Segmenter": "segrt.runtime.segmenter",
-    "open_source": "segrt.runtime.sources",
+    "UNSEEN": "types",
+    "Fit": "placement",
+    "Frame": "types",
+    "ModelSpec": "spec",
+    "PixelFormat": "types",
+    "Segmentation": "types",
+    "Segmenter": "segmenter",
+    "Status": "types",
+    "open": "api",
+    "open_source": "sources",
+    "run": "api",
 }
 
 __all__ = [
@@ -69,7 +76,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'segrt' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_LAZY[name]), name)
+    value = getattr(import_module(f"segrt.runtime.{_LAZY[name]}"), name)
     globals()[name] = value
     return value
 

@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit status."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         status = int(options.run(options))
         if sys.stdout is not None:
             sys.stdout.flush()
