@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import kernels
 from .engines.base import Engine
-from .errors import EngineError, FrameError, one_of
+from .errors import EngineError, FrameError, ModelError, one_of
 from .placement import Fit, Placement, place
 from .spec import ModelSpec
 from .types import Frame, Mask, PixelFormat, Segmentation, Status
@@ -60,11 +60,12 @@ class Segmenter:
             FrameError: shape, dtype or strides do not fit the format, or `out` does not fit the image.
             ConfigError: `format` or `fit` is none that exists.
             EngineError: the segmenter is closed.
+            ModelError: the network's output does not fit its spec.
         """
         if isinstance(image, Frame):
             frame = image
-            if frame.status is not Status.OK or frame.image is None:
-                return Segmentation(None, frame.status)
+            if frame.image is None or frame.status is not Status.OK:
+                return Segmentation(None, Status.CORRUPT if frame.status is Status.OK else frame.status)
             image, format = frame.image, frame.format
         with self._lock:
             if self._closed:
@@ -95,6 +96,11 @@ class Segmenter:
         return result
 
     def _read(self, logits: NDArray[Any], placement: Placement, mask: Mask) -> Segmentation:
+        classes = len(self.spec.class_names)
+        if logits.ndim != 4 or logits.shape[1] != classes:
+            raise ModelError(
+                f"the network gave {logits.shape}, but its spec has {classes} classes: (1, {classes}, h, w)"
+            )
         previous = self._previous if self._previous is not None and self._previous.shape == mask.shape else None
         measured = kernels.postprocess(
             logits, placement, self.spec.activation, mask, previous=previous, threads=self._threads

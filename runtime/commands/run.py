@@ -12,14 +12,13 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from ..errors import SinkError
+from . import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from ._options import add_options, spec_fields
 
 if TYPE_CHECKING:
     from ..pipeline import Report
     from ..segmenter import Segmenter
     from ..sinks.base import Sink
-
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from segrt import __version__
+from segrt.runtime.commands import EXIT_FAILED, EXIT_INTERRUPTED
 from segrt.runtime.errors import SegrtError
 
 COMMANDS = (
@@ -23,8 +24,6 @@ COMMANDS = (
     "segrt.trainer.commands.evaluate",
     "segrt.export.commands.export",
 )
-
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests.tiny import colour_spec, stripe_classes, stripes
 
-from segrt import UNSEEN, EngineError, Fit, Frame, FrameError, PixelFormat, Segmenter, Status
+from segrt import UNSEEN, EngineError, Fit, Frame, FrameError, ModelError, PixelFormat, Segmenter, Status
 from segrt.runtime.engines import FakeEngine, Layout
 
 
@@ -122,3 +122,13 @@ def test_frames_from_many_threads_get_their_own_masks(segmenter):
     with ThreadPoolExecutor(8) as pool:
         for want, got in zip(expected, pool.map(segmenter, images), strict=True):
             assert np.array_equal(want, got.mask)
+
+
+def test_a_network_that_gives_another_number_of_classes_than_its_spec_is_refused():
+    segmenter = Segmenter(FakeEngine(lambda batch: brightness(batch)[:, :3], (32, 32)), colour_spec())
+    with segmenter, pytest.raises(ModelError, match=r"gave \(1, 3, 8, 8\), expected \(1, 4, h, w\)"):
+        segmenter(stripes(60, 96))
+
+
+def test_a_frame_without_pixels_is_never_ok(segmenter):
+    assert segmenter(Frame(None, index=0)).status is Status.CORRUPT
