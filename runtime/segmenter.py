@@ -99,7 +99,7 @@ class Segmenter:
         classes = len(self.spec.class_names)
         if logits.ndim != 4 or logits.shape[1] != classes:
             raise ModelError(
-                f"the network gave {logits.shape}, but its spec has {classes} classes: (1, {classes}, h, w)"
+                f"the network gave {logits.shape}, expected (1, {classes}, h, w): its spec has {classes} classes"
             )
         previous = self._previous if self._previous is not None and self._previous.shape == mask.shape else None
         measured = kernels.postprocess(

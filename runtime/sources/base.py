@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from threading import Event, Lock
@@ -85,20 +86,20 @@ class Closing:
         """Give back files, sockets and devices; more than once does no harm."""
 
 
-class BlockingReads(Closing):
+class BlockingReads(Closing, ABC):
     """A source whose frames come from reads that may block, and which may be closed meanwhile by another thread."""
 
     def __init__(self) -> None:
         self.problem: str | None = None
         self._stop, self._busy = Event(), Lock()
 
+    @abstractmethod
     def _begin(self) -> Callable[[], Frame | None]:
         """A function that reads the next frame; at the end it sets `problem`, or not, and returns None."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _release(self) -> None:
         """Give back what is being read; called once or more, never during a read."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[Frame]:
         read = self._begin()
