@@ -72,9 +72,9 @@ def run(
         SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
             truncated file, a lost connection); and what `open` raises.
     """
+    policy = None if drop is None else one_of(Drop, drop, "drop")
     with open_source(source, timeout_s=timeout_s) as opened:
         segmenter = model if isinstance(model, Segmenter) else open(model, **options)
-        policy = one_of(Drop, drop, "drop") if drop else Drop.OLDEST if opened.live else Drop.NONE
         try:
             segmenter.reset()
             with Reader(opened, policy) as reader:

@@ -64,7 +64,7 @@ class Pipeline:
         source: its owner closes it.
         segmenter: its owner closes it.
         sinks: closed here, their files finished; a sink that failed is aborted and leaves nothing half-written.
-        drop: what happens to frames that come too fast; None: nothing is lost of files, live sources stay fresh.
+        drop: what happens to frames that come too fast; None: by the kind of source, see `Reader`.
         max_frames: stop after so many.
         stop: once set, from any thread, the run ends after the frame at hand.
         progress: called after each frame with the frame, its segmentation and the report so far.
@@ -84,7 +84,7 @@ class Pipeline:
         self._source = source
         self._segmenter = segmenter
         self._writer = Writer(sinks)
-        self._drop = drop or (Drop.OLDEST if source.live else Drop.NONE)
+        self._drop = drop
         self._max_frames = max_frames
         self._stop = stop or Event()
         self._progress = progress

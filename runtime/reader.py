@@ -29,13 +29,13 @@ class Reader:
 
     Args:
         source: read to its end, or until `stop`. Closed by its owner, not here.
-        drop: what gives way when frames wait.
+        drop: what gives way when frames wait; None: nothing is lost of files, live sources stay fresh.
     """
 
-    def __init__(self, source: Source, drop: Drop) -> None:
+    def __init__(self, source: Source, drop: Drop | None = None) -> None:
         self.frames_dropped = 0
         self._source = source
-        self._drop = drop
+        self._drop = drop or (Drop.OLDEST if source.live else Drop.NONE)
         self._waiting: deque[Frame] = deque()
         self._changed = Condition()
         self._ended = self._stopped = False

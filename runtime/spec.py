@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from math import isfinite
 from typing import Any
@@ -97,10 +97,6 @@ class ModelSpec:
             return cls(**{key: _typed(key, value) for key, value in raw.items()})
         except (TypeError, ValueError) as error:
             raise ModelError(f"{origin} cannot be used: {error}") from None
-
-    def with_fit(self, fit: Fit) -> ModelSpec:
-        """The same spec with frames placed differently."""
-        return replace(self, fit=fit)
 
 
 def _typed(key: str, value: Any) -> Any:

@@ -11,10 +11,10 @@ CudaDevices cuda_devices() {
         cudaGetLastError();  // the probe's failure must not be taken for that of the next call
         int driver = 0;      // stays 0 where there is none; CUDA then calls it "insufficient"
         cudaDriverGetVersion(&driver);
-        return {true, {}, driver == 0 ? "no NVIDIA driver on this machine" : cudaGetErrorString(error)};
+        return {{}, driver == 0 ? "no NVIDIA driver on this machine" : cudaGetErrorString(error)};
     }
-    if (count == 0) return {true, {}, "no CUDA device"};
-    CudaDevices found{true, {}, ""};
+    if (count == 0) return {{}, "no CUDA device"};
+    CudaDevices found{{}, ""};
     for (int i = 0; i < count; ++i) {
         cudaDeviceProp device;
         if (cudaGetDeviceProperties(&device, i) != cudaSuccess) {

@@ -7,7 +7,6 @@
 namespace segrt {
 
 struct CudaDevices {
-    bool built;                      // this build has CUDA code
     std::vector<std::string> names;  // "NVIDIA GeForce RTX 4060 Ti (sm_89, 8188 MiB)", by device number
     std::string reason;              // why there is none; empty otherwise
 };

@@ -3,6 +3,6 @@
 
 namespace segrt {
 
-CudaDevices cuda_devices() { return {false, {}, "segrt was built without CUDA"}; }
+CudaDevices cuda_devices() { return {{}, "segrt was built without CUDA"}; }
 
 }  // namespace segrt

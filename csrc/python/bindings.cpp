@@ -183,6 +183,5 @@ PYBIND11_MODULE(_core, module) {
     module.def("overlay", bind_overlay);
     module.def("isa", isa);
     module.def("set_isa", bind_set_isa);
-    module.def("cuda_built", [] { return cuda_devices().built; });
     module.def("cuda_devices", bind_cuda_devices);
 }

@@ -32,6 +32,7 @@ def _machine_rows() -> list[tuple[str, str]]:
 
     from .. import kernels
     from ..engines import BACKENDS, available, choose, usable_cores
+    from ..errors import EngineError
     from ..model import shipped
 
     rows = [
@@ -43,8 +44,11 @@ def _machine_rows() -> list[tuple[str, str]]:
     for name in BACKENDS:
         rows.append((f"backend {name}", missing[name] or f"ready ({_version(BACKENDS[name].package)})"))
     rows.append(("cuda", kernels.describe_cuda()))
-    backend, device, why = choose()
-    rows.append(("auto means", f"{backend} on {device} ({why})"))
+    try:
+        backend, device, why = choose()
+        rows.append(("auto means", f"{backend} on {device} ({why})"))
+    except EngineError as error:  # the very case in which a user asks
+        rows.append(("auto means", f"nothing: {error}"))
     rows.append(("models", ", ".join(shipped()) or "none"))
     return rows
 

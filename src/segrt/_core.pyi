@@ -50,8 +50,5 @@ def isa() -> str:
 def set_isa(name: str, /) -> None:
     """For tests: force an instruction set, or "auto" for the best. ValueError where this CPU or build lacks it."""
 
-def cuda_built() -> bool:
-    """Whether this build has CUDA code."""
-
 def cuda_devices() -> tuple[list[str], str]:
     """The NVIDIA GPUs by device number, and why there are none (empty where there are some)."""

@@ -46,3 +46,9 @@ def test_info_of_a_file_without_a_spec_shows_its_shapes_and_what_run_needs(tmp_p
 def test_info_of_a_damaged_model_says_so(tmp_path, capsys):
     assert main(["info", str(colour_net(tmp_path / "nan.onnx", bias=float("nan")))]) == 0
     assert "NaN or infinite values" in capsys.readouterr().out
+
+
+def test_info_works_where_no_backend_is_installed_at_all(capsys, monkeypatch):
+    monkeypatch.setattr("segrt.runtime.engines.find_spec", lambda name: None)
+    assert main(["info"]) == 0
+    assert "nothing: no backend is installed: openvino is not installed" in capsys.readouterr().out
