@@ -25,7 +25,7 @@ class Outline:
     points: NDArray[np.float32]  # (n, 2) x, y of the border pixels, in order
     offset: NDArray[np.float32]  # (n,) pixels outward
     normals: NDArray[np.float32]  # (n, 2) outward, of length 1; 0 across the picture's own edge
-    floor: float  # the least offset in pixels: what is thin must not be turned inside out
+    thickness: float  # pixels: the width of a strip of this area and border, or the radius of a disc
     tolerance: float  # Douglas-Peucker, in pixels
     spacing: float  # between clicks, in pixels
     area: float  # inside the border, holes included
@@ -34,11 +34,13 @@ class Outline:
         """(m, 2) in 1/16 pixel."""
         if len(self.points) < _SHORTEST:
             return np.asarray(self.points * 2**_SHIFT, np.int32)
-        step = max(1, min(int(severity * self.spacing), len(self.points) // 10))
-        offset = np.maximum(severity * self.offset[::step], self.floor)
+        step = max(1, min(int(severity * self.spacing), len(self.points) // 12))
+        # Whatever the severity: what is drawn must not turn inside out, nor lose its shape altogether.
+        offset = np.clip(severity * self.offset[::step], -0.4 * self.thickness, 0.8 * self.thickness)
         points = self.points[::step] + self.normals[::step] * offset[:, None]
-        if severity * self.tolerance > 0.5:  # less is below what pixels show
-            points = cv2.approxPolyDP(points, severity * self.tolerance, True)[:, 0]
+        tolerance = min(severity * self.tolerance, 0.4 * self.thickness)
+        if tolerance > 0.5:  # less is below what pixels show
+            points = cv2.approxPolyDP(points, tolerance, True)[:, 0]
         return np.asarray(np.rint(points * 2**_SHIFT), np.int32)
 
 
@@ -130,7 +132,7 @@ def _outline(
         xy,
         (offset * scale * care).astype(np.float32),
         _normals(xy, shape_hw),
-        floor=-0.4 * thickness,
+        thickness=thickness,
         tolerance=config.tolerance_px * scale * care * annotator.tolerance * spread,
         spacing=annotator.click_px * scale * care,
         area=area,

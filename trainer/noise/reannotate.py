@@ -24,6 +24,12 @@ CLOSE_ENOUGH = 0.01
 
 STEPS = 10
 
+TRIES = 3
+"""Other errors are drawn where the first ones jump over the wanted agreement (a component is there or is not)."""
+
+Drawn = tuple[NDArray[np.uint8], dict[str, Any]]
+"""The mask (h, w) and its log."""
+
 
 def reannotate(
     mask: NDArray[np.uint8],
@@ -32,7 +38,7 @@ def reannotate(
     severity: float,
     annotator: Annotator,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+) -> Drawn:
     """Draw a mask again.
 
     Args:
@@ -42,7 +48,7 @@ def reannotate(
     Returns:
         The new mask (h, w) uint8, and a log of plain values: annotator, severity, iou, iou_by_class, errors.
     """
-    return Plan(mask, image, config, annotator, rng).apply(severity)
+    return Plan(mask, cut(image, config), config, annotator, rng).apply(severity)
 
 
 def calibrated(
@@ -51,27 +57,45 @@ def calibrated(
     config: NoiseConfig,
     annotator: Annotator,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+) -> Drawn:
     """Draw a mask again with an agreement drawn from the settings' distribution, as near as it can be reached.
 
     Returns:
         As `reannotate`; the log also says what was "wanted". "iou" is what was reached.
     """
     wanted = draw_agreement(config, rng)
-    plan = Plan(mask, image, config, annotator, rng)
-    best = found = plan.apply(config.severity_max)
-    low, high = 0.0, config.severity_max
-    if found[1]["iou"] < wanted:
-        for _ in range(STEPS):
-            middle = (low + high) / 2
-            found = plan.apply(middle)
-            if abs(found[1]["iou"] - wanted) < abs(best[1]["iou"] - wanted):
-                best = found
-            if abs(best[1]["iou"] - wanted) < CLOSE_ENOUGH:
-                break
-            low, high = (middle, high) if found[1]["iou"] > wanted else (low, middle)
+    cells = cut(image, config)
+    best: Drawn | None = None
+    for _ in range(TRIES):
+        plan = Plan(mask, cells, config, annotator, rng)
+        found = _bisect(plan, wanted)
+        if best is None or _miss(found, wanted) < _miss(best, wanted):
+            best = found
+        if _miss(best, wanted) < 2 * CLOSE_ENOUGH:
+            break
+    assert best is not None
     best[1]["wanted"] = wanted
     return best
+
+
+def _bisect(plan: Plan, wanted: float) -> Drawn:
+    best = plan.apply(plan.config.severity_max)
+    if best[1]["iou"] > wanted:  # out of reach
+        return best
+    low, high = 0.0, plan.config.severity_max
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        found = plan.apply(middle)
+        if _miss(found, wanted) < _miss(best, wanted):
+            best = found
+        if _miss(best, wanted) < CLOSE_ENOUGH:
+            break
+        low, high = (middle, high) if found[1]["iou"] > wanted else (low, middle)
+    return best
+
+
+def _miss(drawn: Drawn, wanted: float) -> float:
+    return abs(float(drawn[1]["iou"]) - wanted)
 
 
 def draw_agreement(config: NoiseConfig, rng: np.random.Generator) -> float:
@@ -82,18 +106,23 @@ def draw_agreement(config: NoiseConfig, rng: np.random.Generator) -> float:
     return float(config.lowest + width * draw)
 
 
+def cut(image: NDArray[np.uint8], config: NoiseConfig) -> Superpixels | None:
+    """The superpixels of a picture, where any error needs them."""
+    return Superpixels.cut(image, config.cell_px * min(image.shape[:2]) / 480) if config.grow or config.bright else None
+
+
 class Plan:
     """All that is random about one new drawing of one mask; `apply` is then a function of the severity alone."""
 
     def __init__(
         self,
         mask: NDArray[np.uint8],
-        image: NDArray[np.uint8],
+        cells: Superpixels | None,
         config: NoiseConfig,
         annotator: Annotator,
         rng: np.random.Generator,
     ) -> None:
-        self.mask, self.config, self.annotator = mask, config, annotator
+        self.mask, self.cells, self.config, self.annotator = mask, cells, config, annotator
         self.ignored = mask == IGNORE_ID
         scale = min(mask.shape) / 480
         self.shapes = outlines(mask, config, annotator, scale, rng)
@@ -102,11 +131,11 @@ class Plan:
         self.closings = closings(classes, config, scale, rng)
         self.lobes: list[Lobe] = []
         self.nowhere: list[dict[str, Any]] = []
-        if config.grow or config.bright:
-            self.cells = Superpixels.cut(image, config.cell_px * scale)
-            self.lobes, self.nowhere = Lobes(mask, self.cells, config, scale).draw(annotator, rng)
+        self.smooth_px = config.smooth_px * scale
+        if cells is not None:
+            self.lobes, self.nowhere = Lobes(mask, cells, config, scale).draw(annotator, rng)
 
-    def apply(self, severity: float) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    def apply(self, severity: float) -> Drawn:
         """As `reannotate`."""
         if severity <= 0 or self.ignored.all():
             return self._logged(self.mask.copy(), severity, [])
@@ -120,7 +149,8 @@ class Plan:
                 errors.append({**entry, "pixels": int(shape.area)})
         new = paint(self.shapes, classes, self.mask.shape, severity, self.config.background)
         for lobe in self.lobes:
-            if pixels := lobe.paint(new, self.cells, severity):
+            assert self.cells is not None
+            if pixels := lobe.paint(new, self.mask, self.cells, severity, self.smooth_px):
                 errors.append({"kind": lobe.kind, "from": lobe.before, "to": lobe.after, "pixels": pixels})
         for closing in self.closings:
             if pixels := closing.paint(new, severity):
@@ -128,9 +158,7 @@ class Plan:
         new[self.ignored] = IGNORE_ID
         return self._logged(new, severity, errors)
 
-    def _logged(
-        self, new: NDArray[np.uint8], severity: float, errors: list[dict[str, Any]]
-    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    def _logged(self, new: NDArray[np.uint8], severity: float, errors: list[dict[str, Any]]) -> Drawn:
         by_class = agreement(self.mask, new, self.config.background)
         log = {
             "annotator": self.annotator.name,

@@ -20,6 +20,9 @@ from .outlines import Outline
 from .settings import AROUND, NoiseConfig
 from .superpixels import Superpixels
 
+_RAMP = 0.3
+"""Severity over which a lobe grows from nothing to its size: agreements between none and all of it can be reached."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -42,16 +45,22 @@ class Lobe:
     pixels: NDArray[np.int64]  # (n,) of class `before`, up to and with this patch
     area: float  # pixels taken at severity 1
 
-    def paint(self, mask: NDArray[np.uint8], cells: Superpixels, severity: float) -> int:
-        """Change `mask` in place; returns the pixels changed."""
-        if severity < self.severity:
+    def paint(
+        self, mask: NDArray[np.uint8], truth: NDArray[np.uint8], cells: Superpixels, severity: float, smooth_px: float
+    ) -> int:
+        """Change `mask` in place, where it still is `before` and was so in `truth`; returns the pixels changed."""
+        if severity <= self.severity:
             return 0
-        count = int(np.searchsorted(self.pixels, self.area * severity)) + 1
-        chosen = np.zeros(cells.count, bool)
-        chosen[self.patches[:count]] = True
-        where = chosen[cells.labels] & (mask == self.before)
+        begun = min(1.0, (severity - self.severity) / _RAMP)
+        count = int(np.searchsorted(self.pixels, self.area * severity * begun)) + 1
+        chosen = np.zeros(cells.count, np.uint8)
+        chosen[self.patches[:count]] = 255
+        area = chosen[cells.labels]
+        size = 2 * round(smooth_px) + 1
+        soft = cv2.blur(area, (size, size))  # nobody clicks around every pixel of a patch
+        where = (soft > 127) & (mask == self.before) & (truth == self.before)
         mask[where] = self.after
-        return int(where.sum())
+        return int(np.count_nonzero(where))
 
 
 @dataclass(frozen=True)
@@ -137,10 +146,10 @@ class Lobes:
         if not border.any():
             return None
         start = int(rng.choice(np.flatnonzero(border)))
-        total = inside.sum()
-        patches = np.array(self.cells.spread(start, self._colour(after), inside > 0, 400))
+        smaller = min(int(inside.sum()), int(self._pixels(after).sum()))
+        patches = np.array(self.cells.spread(start, self._colour(after), inside >= self.cells.sizes / 5, 400))
         pixels = np.cumsum(inside[patches])
-        return Lobe("grow", before, after, onset, patches, pixels, share * float(total))
+        return Lobe("grow", before, after, onset, patches, pixels, share * smaller)
 
     def _glare(self, before: int, after: int, onset: float) -> Lobe | None:
         inside = self._pixels(before)

@@ -32,9 +32,13 @@ class NoiseConfig:
     click_error_px: float = 0.7  # standard deviation of a click's own error
     bias_px: float = 1.0  # standard deviation, over annotators, of drawing everything too large or too small
     care_px: float = 8.0  # things thinner than this are drawn with more care, in proportion
+    smooth_px: float = 6.0  # over which the edges of lobes are rounded
     cell_px: float = 20.0  # side of the superpixels that region errors are made of
     grow: tuple[tuple[int, int, float], ...] = ()  # (from, to, p): a lobe of `to` eats into `from`
-    grow_share: tuple[float, float] = (0.05, 0.25)  # of all that is `from`, per lobe
+    grow_share: tuple[float, float] = (
+        0.05,
+        0.25,
+    )  # per lobe, of all that is `from` or of all that is `to`, whichever is less
     flip: tuple[tuple[int, int, float], ...] = ()  # (from, to, p): a component is given another class, or AROUND
     miss: float = 0.05  # a component of any class is overlooked: for small ones; falls with size
     miss_share: float = 0.01  # of the picture; above this size the probability to overlook falls to a third

@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_COMPACT = 8.0
+"""Steps of CIELAB that one patch of distance is worth: less makes tendrils, more makes discs."""
+
 
 @dataclass(frozen=True)
 class Superpixels:
@@ -18,7 +21,9 @@ class Superpixels:
 
     labels: NDArray[np.uint16]  # (h, w), 1 .. count - 1; 0 is no patch
     count: int
-    lab: NDArray[np.float32]  # (count, 3) mean CIELAB
+    sizes: NDArray[np.int64]  # (count,) pixels
+    centres: NDArray[np.float32]  # (count, 2) x, y in sides of a patch
+    lab: NDArray[np.float32]  # (count, 3) mean CIELAB, each 0..255
     value: NDArray[np.float32]  # (count,) mean brightness, 0..1
     saturation: NDArray[np.float32]  # (count,) mean saturation, 0..1
 
@@ -40,15 +45,19 @@ class Superpixels:
         for _ in range(2):  # the lines between patches go to a neighbour
             labels = np.where(labels == 0, cv2.dilate(labels, np.ones((3, 3), np.uint8)), labels)
         flat = labels.ravel()
-        size = np.maximum(np.bincount(flat, minlength=count), 1)
+        sizes = np.bincount(flat, minlength=count)
 
         def mean(channel: Any) -> NDArray[np.float32]:
-            return np.asarray(np.bincount(flat, weights=channel.ravel(), minlength=count) / size, np.float32)
+            return np.asarray(
+                np.bincount(flat, weights=channel.ravel(), minlength=count) / np.maximum(sizes, 1), np.float32
+            )
 
         lab = cv2.cvtColor(smooth, cv2.COLOR_BGR2LAB)
         hsv = cv2.cvtColor(smooth, cv2.COLOR_BGR2HSV)
         colours = np.stack([mean(lab[..., c]) for c in range(3)], axis=1)
-        return cls(labels, count, colours, mean(hsv[..., 2] / 255), mean(hsv[..., 1] / 255))
+        x, y = np.meshgrid(columns / side, rows / side)
+        centres = np.stack([np.append(0, x.ravel()), np.append(0, y.ravel())], axis=1).astype(np.float32)
+        return cls(labels, count, sizes, centres, colours, mean(hsv[..., 2] / 255), mean(hsv[..., 1] / 255))
 
     @cached_property
     def neighbours(self) -> list[NDArray[np.int64]]:
@@ -68,7 +77,7 @@ class Superpixels:
         return np.bincount(self.labels[region], minlength=self.count)
 
     def spread(self, start: int, colour: NDArray[np.float32], allowed: NDArray[np.bool_], limit: int) -> list[int]:
-        """Patches reached from `start` over touching allowed ones, those nearest to `colour` first.
+        """Patches reached from `start` over touching allowed ones, first those near to `colour` and to `start`.
 
         Args:
             start: a patch.
@@ -77,6 +86,7 @@ class Superpixels:
             limit: take at most so many.
         """
         distance = np.linalg.norm(self.lab - colour, axis=1)
+        distance += _COMPACT * np.linalg.norm(self.centres - self.centres[start], axis=1)
         taken: list[int] = []
         queue, seen = [(0.0, start)], {start}
         while queue and len(taken) < limit:
