@@ -65,8 +65,8 @@ def test_an_exported_model_is_measured_through_the_runtime_with_the_same_result(
     export_onnx(checkpoint, tmp_path / "tiny.onnx")
     found = []
     for model in ("tiny.safetensors", "tiny.onnx"):
-        with open_model(str(tmp_path / model)) as (predict, classes):
-            found.append(evaluate(predict, open_folder(discs / "val", classes)).confusion.pixels)
+        with open_model(str(tmp_path / model)) as (predict, spec):
+            found.append(evaluate(predict, open_folder(discs / "val", spec.class_names)).confusion.pixels)
     assert found[0].sum(0).min() == 0 < found[0].sum(0)[:2].min()
     # Weights that learnt nothing put borders everywhere, and the resizes may round a byte apart.
     assert np.abs(found[0] - found[1]).sum() <= 2 * 0.005 * found[0].sum()

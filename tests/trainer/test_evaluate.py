@@ -83,6 +83,8 @@ def test_a_perfect_prediction_has_iou_one_and_a_wrong_one_is_named(discs):
     assert evaluate(lambda image: truths[image.tobytes()], folder).confusion.mean_iou() == 1.0
     first = folder.samples[0].read()[0].tobytes()
     found = evaluate(lambda i: truths[i.tobytes()] * (i.tobytes() != first), folder)
-    assert found.by_image[0][0] == "0.png"
-    assert found.by_image[0][1] < 0.5
-    assert found.by_image[1][1] == 1.0
+    assert [image.name for image in found.images] == ["0.png", "1.png"]
+    assert found.images[0].mean_iou < 0.5
+    assert found.images[1].mean_iou == 1.0
+    assert found.worst(1) == [0]
+    assert found.worst(9) == [0, 1]
