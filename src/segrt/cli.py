@@ -22,6 +22,7 @@ COMMANDS = (
     "segrt.runtime.commands.info",
     "segrt.trainer.commands.train",
     "segrt.trainer.commands.evaluate",
+    "segrt.trainer.commands.reannotate",
     "segrt.export.commands.export",
 )
 

@@ -40,8 +40,14 @@ class Outline:
         points = self.points[::step] + self.normals[::step] * offset[:, None]
         tolerance = min(severity * self.tolerance, 0.4 * self.thickness)
         if tolerance > 0.5:  # less is below what pixels show
-            points = cv2.approxPolyDP(points, tolerance, True)[:, 0]
+            points = self._as_large(cv2.approxPolyDP(points, tolerance, True)[:, 0], points)
         return np.asarray(np.rint(points * 2**_SHIFT), np.int32)
+
+    def _as_large(self, polygon: NDArray[np.float32], curve: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A polygon moved outward until its area is its curve's: chords cut off what is round, people's do not."""
+        lost = (cv2.contourArea(curve) - cv2.contourArea(polygon)) / max(cv2.arcLength(polygon, True), 1.0)
+        limit = 0.25 * self.thickness
+        return np.asarray(polygon + min(max(lost, -limit), limit) * _outward(polygon, 1), np.float32)
 
 
 def outlines(
@@ -158,15 +164,19 @@ def wander(count: int, length: float, rng: np.random.Generator) -> NDArray[np.fl
 
 
 def _normals(points: NDArray[np.float32], shape_hw: tuple[int, ...]) -> NDArray[np.float32]:
-    """(n, 2) outward unit vectors of a closed curve, from its course over 3 pixels either way."""
-    ahead = np.roll(points, -3, axis=0) - np.roll(points, 3, axis=0)
+    """(n, 2) outward unit vectors, but what leaves the picture is drawn up to its edge: it may only slide along it."""
+    normals = _outward(points, 3)
+    height, width = shape_hw[:2]
+    normals[(points[:, 0] == 0) | (points[:, 0] == width - 1), 0] = 0
+    normals[(points[:, 1] == 0) | (points[:, 1] == height - 1), 1] = 0
+    return normals
+
+
+def _outward(points: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """(n, 2) outward unit vectors of a closed curve, from its course over `reach` points either way."""
+    count = len(points)
+    ahead = points[np.arange(reach, count + reach) % count] - points[np.arange(-reach, count - reach)]
     turned = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
     if cv2.contourArea(points, oriented=True) < 0:
         turned = -turned
-    length = np.linalg.norm(turned, axis=1, keepdims=True)
-    normals = turned / np.maximum(length, 1e-6)
-    height, width = shape_hw[:2]
-    # What leaves the picture is drawn up to its edge: such points may only slide along it.
-    normals[(points[:, 0] == 0) | (points[:, 0] == width - 1), 0] = 0
-    normals[(points[:, 1] == 0) | (points[:, 1] == height - 1), 1] = 0
-    return np.asarray(normals, np.float32)
+    return np.asarray(turned / np.maximum(np.hypot(turned[:, :1], turned[:, 1:]), 1e-6), np.float32)

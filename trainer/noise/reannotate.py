@@ -46,7 +46,8 @@ def reannotate(
         image: (h, w, 3) uint8 BGR.
         severity: 0: the same mask; 1: the errors of the settings; up to config.severity_max.
     Returns:
-        The new mask (h, w) uint8, and a log of plain values: annotator, severity, iou, iou_by_class, errors.
+        The new mask (h, w) uint8, and a log of plain values: annotator, severity, iou, iou_by_class, errors (of
+        meaning, with their pixels), and nowhere: errors that were drawn but had no place in this picture.
     """
     return Plan(mask, cut(image, config), config, annotator, rng).apply(severity)
 
@@ -166,5 +167,6 @@ class Plan:
             "iou": mean_agreement(by_class),
             "iou_by_class": {str(class_id): iou for class_id, iou in by_class.items()},
             "errors": errors,
+            "nowhere": self.nowhere,
         }
         return new, log

@@ -57,8 +57,8 @@ class Lobe:
         chosen[self.patches[:count]] = 255
         area = chosen[cells.labels]
         size = 2 * round(smooth_px) + 1
-        soft = cv2.blur(area, (size, size))  # nobody clicks around every pixel of a patch
-        where = (soft > 127) & (mask == self.before) & (truth == self.before)
+        soft = cv2.blur(area, (size, size))  # nobody clicks around every pixel of a patch, nor leaves crumbs
+        where = (soft > 80) & (mask == self.before) & (truth == self.before)
         mask[where] = self.after
         return int(np.count_nonzero(where))
 
