@@ -60,7 +60,7 @@ def outlines(
         scale: pixels of this picture per pixel of the settings.
     """
     found = _components(mask, config, annotator, scale, rng)
-    exact = paint(found, [outline.class_id for outline in found], mask.shape, 0, config.background)
+    exact = _painted(found, [outline.class_id for outline in found], mask.shape, 0, config.background)
     # Components that cross at a corner enclose parts of each other; what that hides is painted last.
     hidden = np.where(exact != mask, mask, IGNORE_ID).astype(np.uint8)
     return found + _components(hidden, config, annotator, scale, rng)
@@ -92,10 +92,18 @@ def paint(
     Returns:
         (h, w) ids.
     """
+    canvas = _painted(shapes, classes, shape_hw, severity, background)
+    return canvas if background >= 0 else fill_nearest(canvas)
+
+
+def _painted(
+    shapes: list[Outline], classes: list[int], shape_hw: tuple[int, ...], severity: float, background: int
+) -> NDArray[np.uint8]:
+    """As `paint`; 255 where nothing is."""
     canvas = np.full(shape_hw, background if background >= 0 else IGNORE_ID, np.uint8)
     for outline, class_id in zip(shapes, classes, strict=True):
         cv2.fillPoly(canvas, [outline.polygon(severity)], class_id, shift=_SHIFT)
-    return canvas if background >= 0 else fill_nearest(canvas)
+    return canvas
 
 
 def fill_nearest(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

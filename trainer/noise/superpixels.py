@@ -36,32 +36,27 @@ class Superpixels:
             side: pixels between seeds.
         """
         height, width = image.shape[:2]
-        rows, columns = (np.arange(side / 2, size, side).astype(int) for size in (height, width))
-        count = len(rows) * len(columns) + 1
-        seeds = np.zeros((height, width), np.int32)
-        seeds[np.ix_(rows, columns)] = np.arange(1, count).reshape(len(rows), len(columns))
-        smooth = cv2.GaussianBlur(image, (5, 5), 0)
-        labels = np.maximum(cv2.watershed(smooth, seeds), 0).astype(np.uint16)
-        for _ in range(2):  # the lines between patches go to a neighbour
-            labels = np.where(labels == 0, cv2.dilate(labels, np.ones((3, 3), np.uint8)), labels)
-        flat = labels.ravel()
-        sizes = np.bincount(flat, minlength=count)
+        shrink = (
+            2 if side >= 12 else 1
+        )  # half the picture's pixels show where its patches end, in a quarter of the time
+        small = np.asarray(cv2.resize(image, (-(-width // shrink), -(-height // shrink)), interpolation=cv2.INTER_AREA))
+        labels, centres = _watershed(small, max(side / shrink, 5.0))
+        count, flat = len(centres), labels.ravel()
+        sizes = np.maximum(np.bincount(flat, minlength=count), 1)
 
         def mean(channel: Any) -> NDArray[np.float32]:
-            return np.asarray(
-                np.bincount(flat, weights=channel.ravel(), minlength=count) / np.maximum(sizes, 1), np.float32
-            )
+            return np.asarray(np.bincount(flat, weights=channel.ravel(), minlength=count) / sizes, np.float32)
 
-        lab = cv2.cvtColor(smooth, cv2.COLOR_BGR2LAB)
-        hsv = cv2.cvtColor(smooth, cv2.COLOR_BGR2HSV)
+        lab = cv2.cvtColor(small, cv2.COLOR_BGR2LAB)
+        hsv = cv2.cvtColor(small, cv2.COLOR_BGR2HSV)
         colours = np.stack([mean(lab[..., c]) for c in range(3)], axis=1)
-        x, y = np.meshgrid(columns / side, rows / side)
-        centres = np.stack([np.append(0, x.ravel()), np.append(0, y.ravel())], axis=1).astype(np.float32)
-        return cls(labels, count, sizes, centres, colours, mean(hsv[..., 2] / 255), mean(hsv[..., 1] / 255))
+        large = np.repeat(np.repeat(labels, shrink, axis=0), shrink, axis=1)[:height, :width]
+        pixels = np.bincount(large.ravel(), minlength=count)
+        return cls(large, count, pixels, centres, colours, mean(hsv[..., 2] / 255), mean(hsv[..., 1] / 255))
 
     @cached_property
-    def neighbours(self) -> list[NDArray[np.int64]]:
-        """Per patch, the patches that touch it."""
+    def touching(self) -> NDArray[np.bool_]:
+        """(count, count) which patches touch."""
         pairs = []
         for a, b in ((self.labels[1:], self.labels[:-1]), (self.labels[:, 1:], self.labels[:, :-1])):
             differ = a != b
@@ -70,7 +65,7 @@ class Superpixels:
         touching.ravel()[np.concatenate(pairs)] = True
         touching |= touching.T
         touching[0] = touching[:, 0] = False
-        return [np.flatnonzero(row) for row in touching]
+        return touching
 
     def pixels(self, region: NDArray[np.bool_]) -> NDArray[np.int64]:
         """(count,) pixels of a (h, w) region in each patch."""
@@ -92,8 +87,22 @@ class Superpixels:
         while queue and len(taken) < limit:
             _, patch = heapq.heappop(queue)
             taken.append(patch)
-            for near in self.neighbours[patch]:
-                if allowed[near] and near not in seen:
-                    seen.add(int(near))
-                    heapq.heappush(queue, (float(distance[near]), int(near)))
+            for near in np.flatnonzero(self.touching[patch] & allowed).tolist():
+                if near not in seen:
+                    seen.add(near)
+                    heapq.heappush(queue, (float(distance[near]), near))
         return taken
+
+
+def _watershed(image: NDArray[Any], side: float) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """(h, w) labels 1 .. n - 1, and (n, 2) where their seeds are, in sides."""
+    height, width = image.shape[:2]
+    rows, columns = (np.unique(np.arange(min(side, size) / 2, size, side).astype(int)) for size in (height, width))
+    seeds = np.zeros((height, width), np.int32)
+    seeds[np.ix_(rows, columns)] = np.arange(1, len(rows) * len(columns) + 1).reshape(len(rows), len(columns))
+    labels = np.maximum(cv2.watershed(cv2.GaussianBlur(image, (3, 3), 0), seeds), 0).astype(np.uint16)
+    for _ in range(2):  # the lines between patches go to a neighbour
+        labels = np.where(labels == 0, cv2.dilate(labels, np.ones((3, 3), np.uint8)), labels)
+    x, y = np.meshgrid(columns / side, rows / side)
+    centres = np.stack([np.append(0, x.ravel()), np.append(0, y.ravel())], axis=1)
+    return labels, centres.astype(np.float32)
