@@ -85,8 +85,14 @@ def _settings(options: argparse.Namespace) -> tuple[tuple[str, ...], NoiseConfig
 
 def _told(figures: dict[str, Any], out: Path) -> str:
     quantiles = figures["iou_quantiles"]
-    return (
+    told = (
         f"{out}: {figures['noisy']} of {figures['samples']} samples are noisy; mean IoU of those drawn again "
         f"{figures['mean_iou']:.3f} (wanted {figures['wanted_mean_iou']}), half of them "
         f"{quantiles['0.25']:.2f}..{quantiles['0.75']:.2f}; look at {out / 'sheet.png'}"
     )
+    if figures["unreached"] > figures["drawn_again"] / 4:
+        told += (
+            f"\n{figures['unreached']} did not come near the IoU drawn for them: add errors to the recipe's "
+            "[noise] (grow, flip, bright, miss)"
+        )
+    return told

@@ -25,6 +25,7 @@ class Outline:
     points: NDArray[np.float32]  # (n, 2) x, y of the border pixels, in order
     offset: NDArray[np.float32]  # (n,) pixels outward
     normals: NDArray[np.float32]  # (n, 2) outward, of length 1; 0 across the picture's own edge
+    anchors: NDArray[np.int64]  # points that always get a click
     thickness: float  # pixels: the width of a strip of this area and border, or the radius of a disc
     tolerance: float  # Douglas-Peucker, in pixels
     spacing: float  # between clicks, in pixels
@@ -34,10 +35,12 @@ class Outline:
         """(m, 2) in 1/16 pixel."""
         if len(self.points) < _SHORTEST:
             return np.asarray(self.points * 2**_SHIFT, np.int32)
-        step = max(1, min(int(severity * self.spacing), len(self.points) // 12))
+        count = len(self.points)
+        step = max(1, min(int(severity * self.spacing), count // 12))
+        clicks: Any = slice(None) if step == 1 else np.union1d(np.arange(0, count, step), self.anchors)
         # Whatever the severity: what is drawn must not turn inside out, nor lose its shape altogether.
-        offset = np.clip(severity * self.offset[::step], -0.4 * self.thickness, 0.8 * self.thickness)
-        points = self.points[::step] + self.normals[::step] * offset[:, None]
+        offset = np.clip(severity * self.offset[clicks], -0.4 * self.thickness, 0.8 * self.thickness)
+        points = self.points[clicks] + self.normals[clicks] * offset[:, None]
         tolerance = min(severity * self.tolerance, 0.4 * self.thickness)
         if tolerance > 0.5:  # less is below what pixels show
             points = self._as_large(cv2.approxPolyDP(points, tolerance, True)[:, 0], points)
@@ -135,7 +138,17 @@ def _outline(
     xy = points.astype(np.float32)
     if count < _SHORTEST:
         nothing = np.zeros_like(xy)
-        return Outline(class_id, xy, nothing[:, 0], nothing, 0.0, 0.0, 1.0, float(cv2.contourArea(xy)) + count / 2)
+        return Outline(
+            class_id,
+            xy,
+            nothing[:, 0],
+            nothing,
+            np.zeros(0, np.int64),
+            0.0,
+            0.0,
+            1.0,
+            float(cv2.contourArea(xy)) + count / 2,
+        )
     area = float(cv2.contourArea(xy)) + count / 2  # the border pixels' outer halves belong to it too
     thickness = 2 * area / count  # the width of a strip of this area and border
     care = min(1.0, thickness / (config.care_px * scale))
@@ -146,6 +159,7 @@ def _outline(
         xy,
         (offset * scale * care).astype(np.float32),
         _normals(xy, shape_hw),
+        anchors=_anchors(xy, shape_hw),
         thickness=thickness,
         tolerance=config.tolerance_px * scale * care * annotator.tolerance * spread,
         spacing=annotator.click_px * scale * care,
@@ -169,6 +183,14 @@ def wander(count: int, length: float, rng: np.random.Generator) -> NDArray[np.fl
     both[-1] = 2 if count % 2 else 1
     power *= count / float((both * power).sum())
     return np.fft.irfft(np.fft.rfft(rng.standard_normal(count)) * np.sqrt(power), count)
+
+
+def _anchors(points: NDArray[np.float32], shape_hw: tuple[int, ...]) -> NDArray[np.int64]:
+    """Where a border meets the picture's edge, and the picture's corners: nobody lets clicks fall short of those."""
+    height, width = shape_hw[:2]
+    sides = [points[:, 0] == 0, points[:, 0] == width - 1, points[:, 1] == 0, points[:, 1] == height - 1]
+    turns = [side & ~(np.roll(side, 1) & np.roll(side, -1)) for side in sides]
+    return np.flatnonzero(np.any(turns, axis=0))
 
 
 def _normals(points: NDArray[np.float32], shape_hw: tuple[int, ...]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,10 @@ class Sheet:
 
 
 def _palette(count: int) -> tuple[tuple[int, int, int], ...]:
-    """RGB per class: hues far from their neighbours', in three brightnesses so that the same hue never comes twice."""
+    """RGB per class: as many hues, in an order that sets neighbours far apart; every other one darker."""
+    step = next(n for n in range(max(round(0.38 * count), 1), count + 1) if gcd(n, count) == 1)
     colours = []
     for index in range(count):
-        red, green, blue = colorsys.hsv_to_rgb(index * 0.618 % 1, (1.0, 0.6)[index % 2], (1.0, 0.75, 0.9)[index % 3])
+        red, green, blue = colorsys.hsv_to_rgb(index * step % count / count, 1.0, (0.75, 1.0)[index % 2])
         colours.append((round(255 * red), round(255 * green), round(255 * blue)))
     return tuple(colours)
