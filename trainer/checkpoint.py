@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from segrt.runtime.errors import ModelError, SegrtError
-from segrt.runtime.spec import ModelSpec
+from segrt.runtime.spec import Activation, ModelSpec
 
 from .config import Config, from_dict, to_dict
 from .networks import build_network, kind_of
@@ -68,6 +68,7 @@ def spec_of(config: Config) -> ModelSpec:
         std=kind.std,
         colour_order=kind.colour_order,
         fit=config.input.fit,
+        activation=Activation.SIGMOID if config.supervised.loss == "bce" else Activation.SOFTMAX,
         name=config.name,
         version=config.version,
     )

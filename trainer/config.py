@@ -16,102 +16,29 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from segrt.runtime.errors import ConfigError
 from segrt.runtime.placement import Fit
 
+from . import method
+from .method import MethodConfig
+from .noise.settings import NoiseConfig
+from .settings import (
+    LOSSES,
+    PRECISIONS,
+    SAMPLES,
+    TRUSTED,
+    AugmentConfig,
+    DataConfig,
+    InputConfig,
+    MachineConfig,
+    NetworkConfig,
+    SupervisedConfig,
+)
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-PRECISIONS = ("auto", "fp32", "bf16")
-
 IGNORE_ID = 255
 """The mask value that no loss and no metric counts; also the runtime's UNSEEN."""
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the pictures lie and what their mask values mean."""
-
-    root: str = "data"  # holds one folder per split, each with images/ and masks/
-    train: str = "train"
-    val: str = "val"
-    classes: tuple[str, ...] = ("other", "object")  # by mask value; 255 is always "ignore"
-
-
-@dataclass(frozen=True)
-class InputConfig:
-    """What the network will be fed in use; training resizes in the same way."""
-
-    size_hw: tuple[int, int] = (480, 480)  # the paper's
-    fit: Fit = Fit.STRETCH  # the whole frame, and no input pixel wasted on padding
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Which network, how large, and from which weights its encoder starts."""
-
-    name: str = "light"  # a key of trainer.networks.NETWORKS
-    width: int = 32  # channels of the finest decoder map; 64 for the paper's U-Net
-    depth: int = 4  # poolings of the U-Net; other networks have a fixed depth
-    weights: str = ""  # .npz with encoder weights by layer name; empty: random
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """How far training pictures are changed. Probabilities are per picture."""
-
-    scale: tuple[float, float] = (
-        0.5,
-        2.2,
-    )  # of the picture as fitted into the input; close-ups of one tooth need the 2.2
-    aspect: float = 1.4  # widths are changed by 1/1.4 .. 1.4: frames of any proportions are stretched in use
-    rotation_deg: float = 30.0  # a scanner is held at any angle
-    quarter_turn: float = 0.1  # and sometimes upright
-    flip: float = 0.5
-    flip_vertical: float = 0.25  # upper and lower jaw look like one another upside down
-    perspective: float = 0.12  # shift of the corners, as a share of the crop
-    jitter: tuple[float, float, float, float] = (0.3, 0.35, 0.45, 0.06)  # brightness, contrast, saturation, hue
-    jitter_probability: float = 0.7
-    gamma: tuple[float, float] = (0.6, 1.6)  # exposure
-    gamma_probability: float = 0.4
-    grey: float = 0.03  # colour alone must not decide
-    blur: float = 0.15  # out of focus
-    motion: float = 0.2  # a moving hand
-    noise: float = 0.25  # sensor noise of 0 .. 0.06 of full scale
-    vignette: float = 0.3  # a scanner's own light fades towards the corners
-    specular: float = 0.25  # wet surfaces glare
-    clutter: float = 0.0  # objects of class 0 before the picture; for data whose class 0 is "the rest"
-    scenes: float = 0.0  # pictures replaced by a drawn scene of class 0; as above
-
-
-@dataclass(frozen=True)
-class SupervisedConfig:
-    """The supervised stage: pictures and masks in, a segmenter out."""
-
-    iterations: int = 3000
-    batch: int = 8
-    crop_hw: tuple[int, int] = (320, 320)  # pixels of the fitted input; smaller than it so that eight fit two cores
-    optimizer: str = "adamw"  # or "sgd" (momentum 0.9), the paper's
-    lr: float = 1e-3  # AdamW's usual; 0.007 for SGD, the paper's
-    encoder_lr: float = 0.2  # times lr, where the encoder starts from given weights
-    weight_decay: float = 1e-4
-    warmup: int = 50  # iterations of linearly growing lr: batch statistics of new layers settle first
-    power: float = 0.9  # of the poly schedule: lr * (1 - i / iterations) ** power
-    clip: float = 5.0  # largest gradient norm; 0: no limit
-    calibrate: bool = False  # shift each class's logits for whole pictures at the end (trainer/calibrate.py)
-    ema: float = 0.998  # decay of the averaged weights that are evaluated and exported; 0: none
-    checkpoint_every: int = 100
-    evaluate_every: int = 500
-    pictures_every: int = 500
-
-
-@dataclass(frozen=True)
-class MachineConfig:
-    """What the run may use of this machine. Changing it changes speed, and results by rounding alone."""
-
-    device: str = "auto"  # "cpu", "cuda", "cuda:1", ...
-    precision: str = "auto"  # "bf16" where the hardware computes it, else "fp32": emulated bf16 is 8 times slower
-    threads: int = 0  # of torch in the training process; 0: torch's choice
-    workers: int = 1  # loader processes; 0: load in the training process
 
 
 @dataclass(frozen=True)
@@ -121,11 +48,15 @@ class Config:
     name: str = "model"
     version: str = "0"
     seed: int = 1
+    stages: tuple[str, ...] = ("supervised",)  # in this order; the method's: segment, correct, discriminate,
+    # adversarial, revise, finetune
     data: DataConfig = field(default_factory=DataConfig)
     input: InputConfig = field(default_factory=InputConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
     machine: MachineConfig = field(default_factory=MachineConfig)
 
     def __post_init__(self) -> None:
@@ -240,6 +171,10 @@ def _problems(config: Config) -> list[str]:
         (0 < augment.scale[0] <= augment.scale[1], f"augment.scale must grow from above 0, found {augment.scale}"),
         (augment.aspect >= 1, f"augment.aspect must be 1 or more, found {augment.aspect}"),
         (machine.precision in PRECISIONS, f"machine.precision {machine.precision!r} is not auto, fp32 or bf16"),
+        (stage.samples in SAMPLES, f"supervised.samples must be {', '.join(SAMPLES)}, found {stage.samples!r}"),
+        (stage.loss in LOSSES, f"supervised.loss must be one of {', '.join(LOSSES)}, found {stage.loss!r}"),
+        (config.data.trusted in TRUSTED, f"data.trusted must be {', '.join(TRUSTED)}, found {config.data.trusted!r}"),
+        (machine.cache_mb >= 0, f"machine.cache_mb must be 0 or more, found {machine.cache_mb}"),
         (machine.workers >= 0, f"machine.workers must be 0 or more, found {machine.workers}"),
     )  # fmt: skip
-    return [problem for holds, problem in checks if not holds]
+    return [problem for holds, problem in checks if not holds] + method.problems(config.method)

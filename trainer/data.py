@@ -1,33 +1,37 @@
-"""Pictures and masks: a folder of pairs, checked before training, and the batches that a training loop draws."""
+"""Pictures and masks: a folder of pairs, checked before training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from segrt.runtime.errors import DataError
+from segrt.runtime.sources.imagefile import BadImageError, read_image
 
-from .augment import Augmentation
-from .config import IGNORE_ID, Config
+from .config import IGNORE_ID
+from .mask_file import read_mask
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture and its mask."""
+    """One picture and the label that training may see."""
 
     image: Path
     mask: Path
+    trusted: bool = True
+    truth: Path | None = None  # of a noisy sample where it is known: for measuring alone
+
+    @property
+    def name(self) -> str:
+        """The name that pairs picture, label and revised label."""
+        return self.image.stem
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """(h, w, 3) uint8 BGR and (h, w) uint8 class ids.
@@ -35,16 +39,12 @@ class Sample:
         Raises:
             DataError: a file cannot be decoded, the mask is no single-channel 8-bit image, or the sizes differ.
         """
-        image = _decode(self.image, cv2.IMREAD_COLOR)
-        mask = _decode(self.mask, cv2.IMREAD_UNCHANGED)
-        if mask.ndim != 2 or mask.dtype != np.uint8:
-            found = f"{mask.dtype} {mask.shape}"
-            raise DataError(
-                f"{self.mask}: a mask is one 8-bit channel of class ids, found {found}; save ids, not colours"
-            )
-        if mask.shape != image.shape[:2]:
-            sizes = f"{mask.shape[1]}x{mask.shape[0]}, its image is {image.shape[1]}x{image.shape[0]}"
-            raise DataError(f"{self.mask}: the mask is {sizes}; make them equal")
+        try:
+            image = read_image(self.image)
+        except BadImageError as error:
+            raise DataError(f"{self.image} {error}; replace it or remove the pair") from None
+        mask = read_mask(self.mask)
+        check_size(self.mask, mask, image.shape)
         return image, mask
 
 
@@ -56,98 +56,98 @@ class Folder:
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
 
+    @property
+    def trusted(self) -> tuple[Sample, ...]:
+        """The samples whose label is right (the paper's correctly annotated ones)."""
+        return tuple(sample for sample in self.samples if sample.trusted)
+
+    @property
+    def noisy(self) -> tuple[Sample, ...]:
+        """The samples whose label may be wrong."""
+        return tuple(sample for sample in self.samples if not sample.trusted)
+
     def check(self) -> NDArray[np.int64]:
         """Read every file once.
 
         Returns:
-            (classes,) pixels per class.
+            (classes,) pixels per class of the labels that training may see.
         Raises:
-            DataError: as `Sample.read`, or a mask value that is neither a class nor 255; names the file and the fix.
+            DataError: as `Sample.read`, also for a truth that is kept for measuring; or a mask value that is neither a
+                class nor 255. Names the file and the fix.
         """
         pixels = np.zeros(256, np.int64)
         for sample in self.samples:
-            counts = np.bincount(sample.read()[1].ravel(), minlength=256)
-            unknown = np.flatnonzero(counts[len(self.classes) : IGNORE_ID]) + len(self.classes)
-            if unknown.size:
-                known = ", ".join(f"{i} {name}" for i, name in enumerate(self.classes))
-                raise DataError(
-                    f"{sample.mask}: unknown class id {unknown[0]}; known are {known} and {IGNORE_ID} to ignore. "
-                    "Mend the mask or name the class in data.classes"
-                )
-            pixels += counts
+            label = sample.read()[1]
+            pixels += self._counts(sample.mask, label)
+            if sample.truth is not None:
+                truth = read_mask(sample.truth)
+                check_size(sample.truth, truth, label.shape)
+                self._counts(sample.truth, truth)
         return pixels[: len(self.classes)]
 
+    def _counts(self, path: Path, mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """(256,) pixels by value, all of which must be known."""
+        counts = np.bincount(mask.ravel(), minlength=256)
+        unknown = np.flatnonzero(counts[len(self.classes) : IGNORE_ID]) + len(self.classes)
+        if unknown.size:
+            known = ", ".join(f"{i} {name}" for i, name in enumerate(self.classes))
+            raise DataError(
+                f"{path}: unknown class id {unknown[0]}; known are {known} and {IGNORE_ID} to ignore. "
+                "Mend the mask or name the class in data.classes"
+            )
+        return counts
 
-def open_folder(path: Path, classes: tuple[str, ...]) -> Folder:
-    """List `path`/images and `path`/masks, paired by the name before the suffix.
+
+def open_folder(path: Path, classes: tuple[str, ...], images: str = "images", masks: str = "masks") -> Folder:
+    """List the folders `images` and `masks` of `path`, paired by the name before the suffix.
 
     Raises:
         DataError: a folder is missing or empty, a picture has no mask or a mask no picture, or two share a name.
     """
-    images = _by_stem(path / "images", IMAGE_SUFFIXES)
-    masks = _by_stem(path / "masks", (".png",))
+    pairs = paired(
+        files_by_stem(path / images, IMAGE_SUFFIXES, "pictures"),
+        files_by_stem(path / masks, (".png",), "masks"),
+        lambda stem: path / masks / f"{stem}.png",
+        lambda stem: path / images / f"{stem}.jpg or .png",
+    )
+    return Folder(path, tuple(Sample(image, mask) for image, mask in pairs), classes)
+
+
+def paired(
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    mask_for: Callable[[str], Path],
+    image_for: Callable[[str], Path],
+) -> list[tuple[Path, Path]]:
+    """Pictures and their masks in the order of their names.
+
+    Args:
+        mask_for, image_for: where the partner of a name is expected, for the error's text.
+    Raises:
+        DataError: one of a pair is missing.
+    """
     for stem, image in images.items():
         if stem not in masks:
-            raise DataError(
-                f"{image} has no mask: expected {path / 'masks' / (stem + '.png')}; add it or remove the image"
-            )
+            raise DataError(f"{image} has no mask: expected {mask_for(stem)}; add it or remove the image")
     for stem, mask in masks.items():
         if stem not in images:
-            raise DataError(
-                f"{mask} has no image: expected {path / 'images' / stem}.jpg or .png; add it or remove the mask"
-            )
-    return Folder(path, tuple(Sample(images[stem], masks[stem]) for stem in sorted(images)), classes)
+            raise DataError(f"{mask} has no image: expected {image_for(stem)}; add it or remove the mask")
+    return [(images[stem], masks[stem]) for stem in sorted(images)]
 
 
-class TrainBatches(Dataset[tuple[Tensor, Tensor]]):
-    """The batch of every iteration, as a function of the seed and the iteration's number alone.
+def check_size(path: Path, mask: NDArray[np.uint8], image_hw: tuple[int, ...]) -> None:
+    """Raise a DataError unless a mask is as large as its image."""
+    if mask.shape != tuple(image_hw[:2]):
+        sizes = f"{mask.shape[1]}x{mask.shape[0]}, its image is {image_hw[1]}x{image_hw[0]}"
+        raise DataError(f"{path}: the mask is {sizes}; make them equal")
 
-    So a run that resumes at iteration 500 sees what an uninterrupted one would, whatever the number of workers.
+
+def decode(path: Path, flags: int) -> NDArray[np.uint8]:
+    """An image file's pixels.
+
+    Raises:
+        DataError: it cannot be read or decoded.
     """
-
-    def __init__(self, folder: Folder, config: Config, padding_rgb: tuple[int, int, int] = (0, 0, 0)) -> None:
-        self.samples = folder.samples
-        self.batch = config.supervised.batch
-        self.seed = config.seed
-        self.augment = Augmentation(config.augment, config.input, config.supervised.crop_hw, padding_rgb)
-
-    def __getitem__(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """(batch, 3, *crop_hw) uint8 RGB and (batch, *crop_hw) uint8 class ids with 255 where there is no picture."""
-        first = iteration * self.batch
-        samples = [self.samples[self._draw(n)] for n in range(first, first + self.batch)]
-        rng = np.random.default_rng((self.seed, 1, iteration))
-        with torch.random.fork_rng(devices=[]):  # kornia draws from torch's global generator
-            torch.manual_seed(int(rng.integers(2**63)))
-            return self.augment([sample.read() for sample in samples], rng)
-
-    def _draw(self, n: int) -> int:
-        """The n-th sample of all epochs in a row, each epoch its own permutation."""
-        epoch, place = divmod(n, len(self.samples))
-        return int(np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.samples))[place])
-
-
-def load_batches(
-    folder: Folder, config: Config, start: int, workers: int, padding_rgb: tuple[int, int, int] = (0, 0, 0)
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of iterations `start` .. `config.supervised.iterations`, made ahead in `workers` processes."""
-    numbers: Any = range(start, config.supervised.iterations)
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        TrainBatches(folder, config, padding_rgb),
-        batch_size=None,  # the data set makes whole batches: colour augmentation is cheaper on eight than on one
-        sampler=numbers,
-        num_workers=workers,
-        worker_init_fn=_one_thread if workers else None,
-        prefetch_factor=3 if workers else None,
-    )
-    return iter(loader)
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(0)  # OpenCV's own threads fight with torch's and with the other workers
-    torch.set_num_threads(1)
-
-
-def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     try:
         pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
     except (OSError, cv2.error):
@@ -157,9 +157,14 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     return np.asarray(pixels, dtype=pixels.dtype)
 
 
-def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def files_by_stem(folder: Path, suffixes: tuple[str, ...], what: str) -> dict[str, Path]:
+    """The files of a folder that end so, by the name before the suffix; hidden ones do not count.
+
+    Raises:
+        DataError: there is no such folder, it holds no such file, or two share a name.
+    """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder: a data set has images/ and masks/ in each split")
+        raise DataError(f"{folder} is no folder; expected one with the {what} of this split")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in suffixes or path.name.startswith("."):
@@ -170,5 +175,5 @@ def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
             )
         found[path.stem] = path
     if not found:
-        raise DataError(f"{folder} holds no {' or '.join(suffixes)} file")
+        raise DataError(f"{folder} holds no {' or '.join(suffixes)} file; expected the {what} of this split")
     return found

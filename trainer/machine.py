@@ -11,7 +11,7 @@ import torch
 
 from segrt.runtime.errors import ConfigError
 
-from .config import MachineConfig
+from .settings import MachineConfig
 
 
 def choose_device(config: MachineConfig) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -22,16 +23,21 @@ EVERY = 20
 
 
 class Report:
-    """The run's log. Use with `with`; `out`/log.jsonl and `out`/tensorboard grow when a run resumes."""
+    """A stage's log. Use with `with`; `out`/log.jsonl and `out`/tensorboard grow when a run resumes.
 
-    def __init__(self, out: Path, config: Config, first: int) -> None:
+    Args:
+        name: of the stage, for the progress bar.
+        first, total: iterations done before, and of the whole stage.
+    """
+
+    def __init__(self, out: Path, config: Config, name: str, first: int, total: int) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        self.config, self.console = config, Console(stderr=True)
+        self.config, self.name, self.total, self.console = config, name, total, Console(stderr=True)
         self.lines = (out / "log.jsonl").open("a", encoding="utf-8")
         self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=first)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*columns, console=self.console)
-        self.bar = self.progress.add_task("training", total=config.supervised.iterations, completed=first)
+        self.bar = self.progress.add_task(name, total=total, completed=first)
         self._start_window()
 
     def __enter__(self) -> Report:
@@ -45,30 +51,36 @@ class Report:
         self.writer.close()
         self.lines.close()
 
-    def step(self, done: int, loss: float, rate: float, waited_s: float) -> None:
+    def step(self, done: int, losses: Mapping[str, Tensor], rate: float, waited_s: float) -> None:
         """Note one iteration; `waited_s` is how long the loop waited for the loader."""
-        self.losses.append(loss)
+        self.losses.append({name: float(loss.detach()) for name, loss in losses.items()})
         self.waited_s += waited_s
-        if done % EVERY == 0 or done == self.config.supervised.iterations:
+        if done % EVERY == 0 or done == self.total:
             took_s = time.perf_counter() - self.since_s
             figures = {
-                "loss": float(np.mean(self.losses)),
+                **{name: float(np.mean([losses[name] for losses in self.losses])) for name in losses},
                 "learning_rate": rate,
                 "images_per_s": len(self.losses) * self.config.supervised.batch / took_s,
                 "waiting_share": self.waited_s / took_s,  # near 0: the network binds; near 1: the loader does
             }
             self._write(done, figures)
-            self.progress.update(self.bar, completed=done, description=f"loss {figures['loss']:.3f}")
+            self.progress.update(
+                self.bar, completed=done, description=f"{self.name} {next(iter(figures.values())):.3f}"
+            )
             self._start_window()
 
     def evaluation(self, done: int, iou: NDArray[np.float64]) -> dict[str, float]:
         """Note IoU per class on the validation split, and return it by name."""
         figures = {f"val_iou/{name}": float(v) for name, v in zip(self.config.data.classes, iou, strict=True)}
         figures["val_iou/mean"] = float(np.nanmean(iou))
-        self._write(done, figures)
-        self.console.print(f"iteration {done}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
-        self._start_window()
+        self.figures(done, figures)
         return figures
+
+    def figures(self, done: int, figures: Mapping[str, float]) -> None:
+        """Note what was measured, for people at once and for the log."""
+        self._write(done, figures)
+        self.console.print(f"{self.name} iteration {done}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        self._start_window()
 
     def pictures(self, done: int, images: Tensor, masks: Tensor, logits: Tensor) -> None:
         """Log up to four training crops: as fed, with their labels, with the network's answer.
@@ -87,13 +99,13 @@ class Report:
         grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, 3 h, count w)
         self.writer.add_image("samples", grid, done)
 
-    def _write(self, done: int, figures: dict[str, float]) -> None:
+    def _write(self, done: int, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():
             self.writer.add_scalar(name, value, done)
         self.lines.write(json.dumps({"iteration": done, **figures}) + "\n")
         self.lines.flush()
 
     def _start_window(self) -> None:
-        self.losses: list[float] = []
+        self.losses: list[dict[str, float]] = []
         self.waited_s = 0.0
         self.since_s = time.perf_counter()

@@ -9,7 +9,7 @@ from segrt.runtime.spec import ModelSpec
 from segrt.trainer.calibrate import class_offsets
 from segrt.trainer.checkpoint import load
 from segrt.trainer.data import open_folder
-from segrt.trainer.train import run
+from segrt.trainer.stages.supervised import run
 
 SPEC = ModelSpec((40, 48), ("ground", "disc"), (127.5,) * 3, (127.5,) * 3)
 

@@ -9,7 +9,8 @@ from segrt import ConfigError
 from segrt.trainer.checkpoint import Checkpoint, load
 from segrt.trainer.config import AugmentConfig, SupervisedConfig
 from segrt.trainer.optimize import set_learning_rate
-from segrt.trainer.train import run, segmentation_loss
+from segrt.trainer.losses import segmentation_loss
+from segrt.trainer.stages.supervised import run
 
 STILL = AugmentConfig(
     scale=(1.0, 1.0), aspect=1.0, rotation_deg=0, quarter_turn=0, flip=0, flip_vertical=0, perspective=0,
@@ -45,7 +46,7 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tiny, tmp_path, 
     whole = run(config, tmp_path / "whole")
     last = tmp_path / "cut" / "last.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr("segrt.trainer.train.save", interrupt_after(last))
+        patch.setattr("segrt.trainer.stages.setup.save", interrupt_after(last))
         with pytest.raises(KeyboardInterrupt):
             run(config, tmp_path / "cut")
     assert load(last).iteration == 3

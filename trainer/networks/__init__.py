@@ -12,7 +12,8 @@ from torch import nn
 from segrt.runtime.errors import ConfigError
 from segrt.runtime.spec import ColourOrder
 
-from ..config import NetworkConfig
+from ..settings import NetworkConfig
+from .encoder_unet import EncoderUNet
 from .light import LightNet
 from .squeezenet import MEAN_BGR, SqueezeNetEncoder
 from .unet import UNet
@@ -30,6 +31,14 @@ class Kind:
 
 NETWORKS = {
     "unet": Kind(lambda classes, config: UNet(classes, config.width, config.depth)),
+    "squeezenet_unet": Kind(
+        lambda classes, config: EncoderUNet(
+            SqueezeNetEncoder(), SqueezeNetEncoder.channels, classes, config.width, config.depth
+        ),
+        MEAN_BGR,
+        (1.0, 1.0, 1.0),
+        ColourOrder.BGR,
+    ),
     "light": Kind(lambda classes, config: LightNet(classes, config.width), MEAN_BGR, (1.0, 1.0, 1.0), ColourOrder.BGR),
 }
 
@@ -52,6 +61,12 @@ def build_network(config: NetworkConfig, classes: int, size_hw: tuple[int, int] 
     assert isinstance(multiple, int)
     if size_hw is not None and any(length % multiple for length in size_hw):
         raise ConfigError(f"network {config.name!r} needs sizes that are multiples of {multiple}, found {size_hw}")
+    for part in config.frozen:
+        parameters = [p for name, p in network.named_parameters() if name.startswith(part + ".")]
+        if not parameters:
+            raise ConfigError(f"network.frozen names {part!r}, but network {config.name!r} has no such part")
+        for parameter in parameters:
+            parameter.requires_grad_(False)
     return network
 
 

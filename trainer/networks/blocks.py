@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,6 +16,26 @@ class ConvBnRelu(nn.Sequential):
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         )
+
+
+class DoubleConv(nn.Sequential):
+    """Two 3x3 convolutions at one scale."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(ConvBnRelu(inputs, outputs), ConvBnRelu(outputs, outputs))
+
+
+class Up(nn.Module):
+    """Twice the size by a transposed convolution, then the skip beside it, then two convolutions."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
+        self.convs = DoubleConv(2 * outputs, outputs)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        y: Tensor = self.convs(torch.cat([skip, self.up(x)], dim=1))
+        return y
 
 
 def upsample_to(x: Tensor, like: Tensor) -> Tensor:

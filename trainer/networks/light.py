@@ -20,7 +20,7 @@ class LightNet(nn.Module):
 
     def __init__(self, classes: int, width: int = 32) -> None:
         super().__init__()
-        fine, middle, coarse = SqueezeNetEncoder.channels
+        _, fine, middle, coarse = SqueezeNetEncoder.channels
         self.encoder = SqueezeNetEncoder()
         self.top = ConvBnRelu(coarse, 4 * width, kernel=1)
         self.context = nn.Sequential(ConvBnRelu(4 * width, 4 * width, stride=2), ConvBnRelu(4 * width, 4 * width))
@@ -35,7 +35,7 @@ class LightNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) BGR bytes less the mean -> (n, classes, h / 4, w / 4) logits."""
-        quarter, eighth, sixteenth = self.encoder(x)
+        _, quarter, eighth, sixteenth = self.encoder(x)
         y = self.top(sixteenth)  # (n, 4 width, h / 16, w / 16)
         y = self.refine16(y + upsample_to(self.context(y), y))  # (n, 2 width, h / 16, w / 16)
         y = self.refine8(upsample_to(y, eighth) + self.lateral8(eighth))  # (n, width, h / 8, w / 8)

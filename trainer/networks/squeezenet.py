@@ -33,12 +33,12 @@ class Fire(nn.Module):
 
 
 class SqueezeNetEncoder(nn.Module):
-    """Features at 1/4, 1/8 and 1/16 of the input: 128, 256 and 512 channels.
+    """Features at 1/2, 1/4, 1/8 and 1/16 of the input: 64, 128, 256 and 512 channels.
 
     The first convolution and the poolings are padded by one, unlike the original's, so that sizes halve exactly.
     """
 
-    channels = (128, 256, 512)
+    channels = (64, 128, 256, 512)
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class SqueezeNetEncoder(nn.Module):
         self.fire6, self.fire7 = Fire(256, 48, 192), Fire(384, 48, 192)
         self.fire8, self.fire9 = Fire(384, 64, 256), Fire(512, 64, 256)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 3, h, w) BGR bytes less the mean -> the three maps, finest first."""
-        x = F.relu(self.conv1(x))  # (n, 64, h / 2, w / 2)
-        quarter = self.fire3(self.fire2(self.pool(x)))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, h, w) BGR bytes less the mean -> the four maps, finest first."""
+        half = F.relu(self.conv1(x))  # (n, 64, h / 2, w / 2)
+        quarter = self.fire3(self.fire2(self.pool(half)))
         eighth = self.fire5(self.fire4(self.pool(quarter)))
         sixteenth = self.fire9(self.fire8(self.fire7(self.fire6(self.pool(eighth)))))
-        return quarter, eighth, sixteenth
+        return half, quarter, eighth, sixteenth
 
     def load_npz(self, path: str | Path) -> None:
         """Load arrays named as the original's layers (`conv1.weight`, `fire2/squeeze1x1.bias`, ...); others are unused.

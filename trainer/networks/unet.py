@@ -4,30 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
-from .blocks import ConvBnRelu, init_head, init_weights
-
-
-class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions at one scale."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(ConvBnRelu(inputs, outputs), ConvBnRelu(outputs, outputs))
-
-
-class Up(nn.Module):
-    """Twice the size by a transposed convolution, then the skip beside it, then two convolutions."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
-        self.convs = DoubleConv(2 * outputs, outputs)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        y: Tensor = self.convs(torch.cat([skip, self.up(x)], dim=1))
-        return y
+from .blocks import DoubleConv, Up, init_head, init_weights
 
 
 class UNet(nn.Module):
@@ -37,9 +16,12 @@ class UNet(nn.Module):
     Height and width of the input must be multiples of `2 ** depth`.
     """
 
+    stride = 1
+
     def __init__(self, classes: int, width: int = 64, depth: int = 4) -> None:
         super().__init__()
         channels = [width * 2**level for level in range(depth + 1)]  # 64, 128, 256, 512, 1024
+        self.channels, self.bottleneck = tuple(reversed(channels[:-1])), channels[-1]
         self.multiple = 2**depth
         self.stem = DoubleConv(3, channels[0])
         self.pool = nn.MaxPool2d(2)
@@ -49,18 +31,19 @@ class UNet(nn.Module):
         self.apply(init_weights)
         init_head(self.head)
 
-    def decode(self, x: Tensor) -> list[Tensor]:
-        """The decoder's maps f_1 .. f_depth, coarsest first (METHODS calls these the scales)."""
+    def decode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The coarsest features, and the decoder's maps f_1 .. f_depth, coarsest first (the paper's scales)."""
         skips = [self.stem(x)]  # (n, width, h, w)
         for block in self.down:
             skips.append(block(self.pool(skips[-1])))  # (n, 2 ** k * width, h / 2 ** k, w / 2 ** k)
-        y, maps = skips.pop(), []
+        y = bottleneck = skips.pop()
+        maps = []
         for block in self.up:
             y = block(y, skips.pop())
             maps.append(y)
-        return maps
+        return bottleneck, maps
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) normalised -> (n, classes, h, w) logits."""
-        logits: Tensor = self.head(self.decode(x)[-1])
+        logits: Tensor = self.head(self.decode(x)[1][-1])
         return logits

@@ -1,0 +1,179 @@
+"""S2: the label network and its link learn to turn a wrong label into the right one, on trusted samples alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import machine
+from ..batches import Item, Stream, labelled
+from ..checkpoint import Checkpoint, load, load_state
+from ..config import Config
+from ..data import Sample
+from ..losses import one_hot, segmentation_loss, to_probabilities
+from ..networks import build_network
+from ..networks.dual import Corrector
+from ..optimize import build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..report import Report
+from ..synthetic import write_variants
+from .revision import revision_gain
+from .setup import LAST, Setup, finished, handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
+from .supervised import STAGE as SUPERVISED
+from .supervised import limit_gradient, train_segmenter
+
+STAGE, SALT = "correct", 2
+
+
+def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoint:
+    """Train corrector from the segmenter in `start` (S1), or go on where a checkpoint of this stage stopped.
+
+    The wrong labels y are predictions (softened), synthetic re-annotations, or half of each; the target is the truth.
+
+    Returns:
+        The last checkpoint: `start`'s groups and "corrector". Its figures tell what revision gains on held-out labels.
+    Raises:
+        ModelError, DataError, ConfigError: before training starts.
+    """
+    start = needs(start, "network", STAGE, "segment")
+    setup, loop, own = set_up(config), config.supervised, config.method.correct
+    network, corrector, _ = open_networks(setup, start)
+    learnt, held_out = split_held_out(setup.train.trusted, config)
+    variants = write_variants(setup.train.trusted, config, out / "synthetic")
+    predictors = Predictors(setup, start, network, learnt, out)
+    optimizer = build_optimizer(trained := generator(network, corrector, config), config)
+    first, figures = resumable(STAGE, start), dict(start.figures)
+    if first:
+        restore_optimizer(optimizer, start.groups["optimizer"])
+
+    items = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
+    batches = setup.batches([Stream(items, loop.batch)], range(first, own.iterations), SALT)
+    network.eval()
+    with Report(out, config, STAGE, first, own.iterations) as report:
+        for iteration in range(first, own.iterations):
+            waiting_since = time.perf_counter()
+            images, masks, numbers = next(batches)  # (n, 3, h, w), (n, 2, h, w): the truth t, a synthetic y; (n,)
+            waited_s = time.perf_counter() - waiting_since
+            seed_iteration(config, SALT, iteration)
+            x, (t, y) = setup.network_input(images), masks.to(setup.device).long().unbind(1)
+            rate = set_learning_rate(optimizer, loop, iteration, own.iterations, loop.lr * own.lr_scale)
+            label = wrong_labels(x, t, y, numbers, predictors, config)  # (n, classes, h, w)
+
+            corrector.train()
+            with machine.autocast(config.machine, setup.device):
+                with torch.set_grad_enabled(not config.method.dual.detach_visual):
+                    visual = network.decode(x)  # type: ignore[operator]
+                logits = corrector(label, x, visual)  # (n, classes, h, w)
+            loss = segmentation_loss(logits.float(), t, loop.loss)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            limit_gradient(trained, loop.clip, iteration)
+            optimizer.step()
+
+            done, last = iteration + 1, iteration + 1 == own.iterations
+            report.step(done, {"loss": loss}, rate, waited_s)
+            if done % loop.pictures_every == 0 or last:
+                report.pictures(done, images, label.argmax(1).to(torch.uint8).cpu(), logits)
+            if last:
+                figures = revision_gain(setup, network, corrector, held_out, variants)
+                report.figures(done, figures)
+            if done % loop.checkpoint_every == 0 or last:
+                parts = handed_on(start, network=network.state_dict(), corrector=corrector.state_dict())
+                groups = {**parts, "optimizer": optimizer_tensors(optimizer)}
+                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
+                keep(checkpoint, out, parts, final=last)
+    return checkpoint
+
+
+def generator(network: nn.Module, corrector: Corrector, config: Config) -> nn.Module:
+    """What the label losses train: the corrector, and the image network too unless it is detached."""
+    return corrector if config.method.dual.detach_visual else nn.ModuleList([network, corrector])
+
+
+def split_held_out(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], list[Sample]]:
+    """Trusted samples to learn from, and a few on which revision is judged; the same in S2, S3 and S4."""
+    count = min(round(config.method.correct.holdout * len(samples)), len(samples) - 1)
+    order = np.random.default_rng((config.seed, SALT)).permutation(len(samples))
+    return [samples[i] for i in sorted(order[count:])], [samples[i] for i in sorted(order[:count])]
+
+
+class Predictors:
+    """The networks whose predictions stand for wrong labels; with folds, each answers for pictures it has not seen."""
+
+    def __init__(
+        self, setup: Setup, start: Checkpoint, network: nn.Module, samples: Sequence[Sample], out: Path
+    ) -> None:
+        self.own, self.folds = setup.config.method.correct, 1
+        self.networks: list[nn.Module] = []
+        if self.own.source == "synthetic":
+            return
+        if self.own.predictions == "final":
+            self.networks = [network]
+        elif self.own.predictions == "snapshot":
+            early = needs(start, "snapshot", STAGE, "segment").groups["snapshot"]
+            self.networks = [_loaded(setup, early)]
+        else:
+            self.folds = self.own.folds
+            weights = [_train_fold(setup, samples, fold, out / f"fold{fold}").weights for fold in range(self.folds)]
+            self.networks = [_loaded(setup, each) for each in weights]
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, numbers: Tensor, kind: str) -> Tensor:
+        """Softened probabilities (n, classes, h, w) for pictures x (n, 3, h, w), items `numbers` (n,) of the stream."""
+        found: Tensor | None = None
+        for fold, network in enumerate(self.networks):
+            mine = (numbers % self.folds == fold).to(x.device)
+            if not mine.any():
+                continue
+            logits = network(x[mine]).float()
+            if logits.shape[-2:] != x.shape[-2:]:
+                logits = nn.functional.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
+            answer = to_probabilities(logits / self.own.temperature, kind)
+            found = x.new_zeros(len(x), *answer.shape[1:]) if found is None else found
+            found[mine] = answer
+        assert found is not None
+        return found
+
+
+def wrong_labels(
+    x: Tensor, truth: Tensor, synthetic: Tensor, numbers: Tensor, predictors: Predictors, config: Config
+) -> Tensor:
+    """The label network's input y in S2: predictions, synthetic re-annotations, or either by the toss of a coin.
+
+    Args:
+        x: (n, 3, h, w) network input; truth, synthetic: (n, h, w) ids; numbers: (n,) of the items.
+    Returns:
+        (n, classes, h, w), all zero where there is no picture.
+    """
+    drawn = one_hot(synthetic, len(config.data.classes))
+    source = config.method.correct.source
+    if source == "synthetic":
+        return drawn
+    predicted = predictors(x, numbers, config.supervised.loss) * (truth != 255)[:, None]
+    if source == "predicted":
+        return predicted
+    return torch.where((torch.rand(len(x)) < 0.5).to(x.device).view(-1, 1, 1, 1), predicted, drawn)
+
+
+def _loaded(setup: Setup, weights: dict[str, Tensor] | object) -> nn.Module:
+    network = build_network(setup.config.network, len(setup.config.data.classes), setup.config.supervised.crop_hw)
+    load_state(network, weights, "the network that predicts wrong labels")  # type: ignore[arg-type]
+    network.to(setup.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval()
+
+
+def _train_fold(setup: Setup, samples: Sequence[Sample], fold: int, out: Path) -> Checkpoint:
+    """A segmenter that has seen all but every K-th sample; resumes, or is read where it is finished."""
+    if done := finished(out):
+        return done
+    own, loop = setup.config.method.correct, setup.config.supervised
+    iterations = max(1, round(own.fold_share * loop.iterations))
+    config = replace(setup.config, supervised=replace(loop, iterations=iterations, samples="all"))
+    others = [sample for number, sample in enumerate(samples) if number % own.folds != fold]
+    partial = load(out / LAST) if (out / LAST).is_file() else None
+    return train_segmenter(replace(setup, config=config), labelled(others), out, partial, SUPERVISED)

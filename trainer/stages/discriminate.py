@@ -1,0 +1,113 @@
+"""S3: the discriminator learns to tell real masks from revised ones, while everything else stands still (L_adv)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import machine
+from ..batches import Item, Stream, labelled
+from ..checkpoint import Checkpoint
+from ..config import Config
+from ..losses import discriminator_loss, one_hot, straight_through, to_probabilities
+from ..networks.discriminator import Discriminator
+from ..optimize import build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..report import Report
+from ..synthetic import write_variants
+from .correct import split_held_out
+from .setup import handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
+from .supervised import limit_gradient
+
+STAGE, SALT = "discriminate", 3
+
+
+def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoint:
+    """Train the discriminator from the corrector in `start` (S2), or go on where a checkpoint of this stage stopped.
+
+    Real: trusted samples with their truth. Fake: half of them with the revision of a synthetic wrong label, and noisy
+    samples with theirs.
+
+    Returns:
+        The last checkpoint: `start`'s groups and "discriminator". Its figures hold the share told apart in the end:
+        0.7 to 0.9 is healthy; at 0.99 it sees something trivial, and its scores mean nothing.
+    """
+    start = needs(start, "corrector", STAGE, "correct")
+    setup, loop, own = set_up(config), config.supervised, config.method.discriminator
+    network, corrector, discriminator = open_networks(setup, start)
+    learnt, _ = split_held_out(setup.train.trusted, config)
+    variants = write_variants(setup.train.trusted, config, out.parent / "correct" / "synthetic")
+    optimizer = build_optimizer(discriminator, config, own.optimizer)
+    first, figures = resumable(STAGE, start), dict(start.figures)
+    if first:
+        restore_optimizer(optimizer, start.groups["optimizer"])
+
+    half = max(1, loop.batch // 2)
+    trusted = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
+    noisy = [Item(item.image, (item.masks[0], item.masks[0])) for item in labelled(setup.train.noisy)]
+    batches = setup.batches([Stream(trusted, half), Stream(noisy, half)], range(first, own.iterations), SALT)
+    network.eval()
+    corrector.eval()
+    right: list[float] = []
+    with Report(out, config, STAGE, first, own.iterations) as report:
+        for iteration in range(first, own.iterations):
+            waiting_since = time.perf_counter()
+            images, masks, _ = next(batches)  # (2 half, 3, h, w), (2 half, 2, h, w): truth or label, wrong label
+            waited_s = time.perf_counter() - waiting_since
+            seed_iteration(config, SALT, iteration)
+            x, (t, y) = setup.network_input(images), masks.to(setup.device).long().unbind(1)
+            lr = 1e-4 if own.optimizer == "adam" else loop.lr * own.lr_scale
+            rate = set_learning_rate(optimizer, loop, iteration, own.iterations, lr)
+
+            discriminator.train()
+            with machine.autocast(config.machine, setup.device):
+                with torch.no_grad():
+                    label = one_hot(y, len(config.data.classes))
+                    z = to_probabilities(corrector(label, x, network.decode(x)).float(), loop.loss)  # type: ignore[operator]
+                    fake = as_seen(z, y, config)
+                real, fakes = score_together(
+                    discriminator, x[:half], one_hot(t[:half], len(config.data.classes)), x, fake, own.mask_noise
+                )
+            loss = discriminator_loss(real.float(), fakes.float(), own.real_target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            limit_gradient(discriminator, loop.clip, iteration)
+            optimizer.step()
+
+            done, last = iteration + 1, iteration + 1 == own.iterations
+            accuracy = ((real > 0).float().mean() + (fakes < 0).float().mean()) / 2
+            report.step(done, {"loss": loss, "accuracy": accuracy}, rate, waited_s)
+            right = [*right[-49:], float(accuracy)]
+            if last:
+                figures = {**figures, "discriminator_accuracy": sum(right) / len(right)}
+                report.figures(done, {"discriminator_accuracy": figures["discriminator_accuracy"]})
+            if done % loop.checkpoint_every == 0 or last:
+                parts = handed_on(start, discriminator=discriminator.state_dict())
+                groups = {**parts, "optimizer": optimizer_tensors(optimizer)}
+                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
+                keep(checkpoint, out, parts, final=last)
+    return checkpoint
+
+
+def as_seen(z: Tensor, label: Tensor, config: Config) -> Tensor:
+    """Revised probabilities z (n, classes, h, w) as D gets them: hard, as real masks are, unless the settings say no.
+
+    Zero where `label` (n, h, w) is 255, as in a real mask: D must not tell them apart by what lies outside.
+    """
+    mask = straight_through(z) if config.method.adversarial.straight_through else z
+    return mask * (label != 255)[:, None]
+
+
+def score_together(
+    discriminator: Discriminator, x_real: Tensor, real: Tensor, x_fake: Tensor, fake: Tensor, noise: float
+) -> tuple[Tensor, Tensor]:
+    """D's logits (n_real,), (n_fake,), both from one batch: in two, batch norm would give them away.
+
+    `noise` is the std of the Gaussian noise on the masks.
+    """
+    masks = torch.cat([real, fake])
+    masks = masks + noise * torch.randn_like(masks)
+    scores: Tensor = discriminator(torch.cat([x_real, x_fake]), masks)
+    return scores[: len(real)], scores[len(real) :]

@@ -1,0 +1,165 @@
+"""S5: the image network learns from trusted labels and from the noisy samples' revised ones by their weights (L_wbce).
+
+The controls that the paper omits are the same loop with another target for the noisy samples: their given labels, an
+averaged teacher's answers (they count as unlabelled), or none.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from segrt.runtime.errors import ModelError
+
+from .. import machine
+from ..batches import Item, Stream
+from ..checkpoint import Checkpoint, load_state
+from ..config import Config
+from ..consistency import cut_boxes, disturb, mix, teach
+from ..evaluate import evaluate, predictor
+from ..losses import one_hot, segmentation_loss, to_probabilities
+from ..optimize import Average, build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..report import Report
+from .revise import FLAGS, MASKS, read_records
+from .setup import Setup, handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
+from .supervised import limit_gradient
+
+STAGE, SALT = "finetune", 5
+
+
+def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Path | None = None) -> Checkpoint:
+    """Fine-tune the segmenter in `start`, or go on where a checkpoint of this stage stopped.
+
+    Args:
+        revised: the folder that `revise` wrote; needed for target "revised".
+    Returns:
+        The last checkpoint; its "network" (or "average") is what is evaluated and exported.
+    """
+    start = needs(start, "network", STAGE, "segment")
+    setup, loop, own = set_up(config), config.supervised, config.method.finetune
+    network, corrector, _ = open_networks(setup, start)
+    trusted, noisy, weights = targets(setup, revised)
+    optimizer, average = build_optimizer(network, config), Average(network, loop.ema)
+    teacher, teaching = Average(network, own.teacher_decay), copy.deepcopy(network).eval()
+    taught = own.target == "unlabelled" or own.consistency > 0
+    soft = own.target == "revised" and config.method.revise.target == "soft"
+    doubt = own.flagged if own.target == "revised" else 0.0
+    first, figures = resumable(STAGE, start), dict(start.figures)
+    if first:
+        load_state(network, start.groups["network"], "the checkpoint to resume from")
+        restore_optimizer(optimizer, start.groups["optimizer"])
+        average.load(start.groups.get("average", {}))
+        teacher.load(start.groups.get("teacher", {}))
+
+    of_trusted = loop.batch if not noisy else max(1, round(own.trusted_share * loop.batch))
+    streams = [Stream(trusted, of_trusted), *([Stream(noisy, loop.batch - of_trusted)] if noisy else [])]
+    batches = setup.batches(streams, range(first, own.iterations), SALT)
+    usable = copy.deepcopy(network).eval()
+    with Report(out, config, STAGE, first, own.iterations) as report:
+        for iteration in range(first, own.iterations):
+            waiting_since = time.perf_counter()
+            images, masks, numbers = next(batches)  # (n, 3, h, w), (n, 3, h, w): target, flag, given label; (n,)
+            waited_s = time.perf_counter() - waiting_since
+            seed_iteration(config, SALT, iteration)
+            x, layers = setup.network_input(images), masks.to(setup.device).long()
+            target, flags, given = layers.unbind(1)
+            w = torch.ones(len(x), 1, 1, device=setup.device)
+            w[of_trusted:, 0, 0] = weights.to(setup.device)[numbers[of_trusted:]] if own.reweight else 1.0
+            flags[:of_trusted] = 0  # their layer is their label
+            w = w * (1 - doubt * (flags == 1))  # (n, h, w): doubted pixels count less
+            rate = set_learning_rate(optimizer, loop, iteration, own.iterations, loop.lr * own.lr_scale)
+
+            if soft:
+                target = soft_targets(network, corrector, x, target, given, of_trusted, config)
+            if taught:  # the noisy half, seen by the teacher as it is and by the student disturbed and mixed
+                load_state(teaching, teacher.state, "the teacher")
+                sure, answer = teach(teaching, x[of_trusted:], own.confidence, loop.loss)
+                boxes = cut_boxes(len(answer), answer.shape[-2:], setup.device)
+                x = torch.cat([x[:of_trusted], mix(disturb(x[of_trusted:]), boxes)])
+                answer = mix(answer[:, None], boxes)[:, 0]
+                target[of_trusted:] = mix(target[of_trusted:, None], boxes)[:, 0]
+                w[of_trusted:] = mix(w[of_trusted:, None], boxes)[:, 0]
+            network.train()
+            with machine.autocast(config.machine, setup.device):
+                logits = network(x).float()  # (n, classes, h / k, w / k)
+            if own.target == "unlabelled":
+                supervised = segmentation_loss(logits[:of_trusted], target[:of_trusted], loop.loss)
+                loss = supervised + segmentation_loss(logits[of_trusted:], answer, loop.loss) * sure
+            else:
+                loss = segmentation_loss(logits, target, loop.loss, w, loop.smooth_borders)
+                if own.consistency > 0 and noisy:
+                    agree = segmentation_loss(logits[of_trusted:], answer, loop.loss) * sure
+                    loss = loss + own.consistency * agree
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            limit_gradient(network, loop.clip, iteration)
+            optimizer.step()
+            average.update(network, iteration)
+            if taught:
+                teacher.update(network, iteration + 1000)  # it starts from trained weights: no need to forget them
+
+            done, last = iteration + 1, iteration + 1 == own.iterations
+            report.step(done, {"loss": loss}, rate, waited_s)
+            if done % loop.pictures_every == 0 or last:
+                report.pictures(done, images, masks[:, 0], logits)
+            if done % loop.evaluate_every == 0 or last:
+                load_state(usable, average.state or network.state_dict(), "the average")
+                iou = evaluate(predictor(usable, setup.spec, setup.device), setup.val).confusion.iou()
+                figures = {**figures, **report.evaluation(done, iou)}
+            if done % loop.checkpoint_every == 0 or last:
+                groups = {
+                    **handed_on(start, network=network.state_dict()),
+                    "optimizer": optimizer_tensors(optimizer),
+                    **({"average": average.state} if loop.ema else {}),
+                    **({"teacher": teacher.state} if taught else {}),
+                }
+                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
+                keep(checkpoint, out, {"network": usable.state_dict()}, final=last)
+    return checkpoint
+
+
+def targets(setup: Setup, revised: Path | None) -> tuple[list[Item], list[Item], Tensor]:
+    """Trusted and noisy items with the layers target, flag and given label, and the noisy items' trust (n,).
+
+    Raises:
+        ModelError: target "revised", and a sample has no revised label.
+    """
+    own, samples = setup.config.method.finetune, setup.train.noisy
+    trusted = [Item(sample.image, ((sample.mask,),) * 3) for sample in setup.train.trusted]
+    if own.target == "none":
+        return trusted, [], torch.zeros(0)
+    if own.target != "revised":
+        return trusted, [Item(s.image, ((s.mask,),) * 3) for s in samples], torch.ones(len(samples))
+    records = read_records(revised) if revised is not None else {}
+    if missing := [sample.name for sample in samples if sample.name not in records]:
+        raise ModelError(f"{revised} has no revised label of {missing[0]!r}; run stage 'revise' first")
+    assert revised is not None
+    noisy = [
+        Item(s.image, ((revised / MASKS / f"{s.name}.png",), (revised / FLAGS / f"{s.name}.png",), (s.mask,)))
+        for s in samples
+    ]
+    return trusted, noisy, torch.tensor([records[sample.name].weight for sample in samples])
+
+
+@torch.no_grad()
+def soft_targets(
+    network: nn.Module, corrector: nn.Module, x: Tensor, target: Tensor, given: Tensor, of_trusted: int, config: Config
+) -> Tensor:
+    """(n, classes, h, w): the truth of trusted samples, the corrector's own probabilities for the noisy ones.
+
+    Args:
+        x: (n, 3, h, w) network input; target, given: (n, h, w) ids.
+        of_trusted: how many of the batch, the first, are trusted.
+    """
+    wanted = one_hot(target, len(config.data.classes))
+    label, seen = one_hot(given[of_trusted:], len(config.data.classes)), x[of_trusted:]
+    network.eval()
+    corrector.eval()
+    logits = corrector(label, seen, network.decode(seen))  # type: ignore[operator]
+    known = label.sum(dim=1, keepdim=True)
+    wanted[of_trusted:] = to_probabilities(logits.float(), config.supervised.loss) * known
+    return wanted

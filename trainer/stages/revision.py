@@ -1,0 +1,108 @@
+"""Labels revised over whole pictures, and how much nearer to the truth that brings them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segrt.runtime.placement import Placement, place
+
+from ..config import IGNORE_ID
+from ..data import Sample
+from ..evaluate import enlarge, fitted_batch
+from ..losses import one_hot, to_probabilities
+from ..mask_file import read_mask
+from ..metrics import agreement, mean_agreement
+from ..networks.discriminator import Discriminator
+from ..networks.dual import Corrector
+from .setup import Setup
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A picture and its label as the network sees whole pictures."""
+
+    placement: Placement
+    x: Tensor  # (1, 3, *input_hw) normalised
+    label: Tensor  # (1, classes, *input_hw) one-hot; all zero where unknown
+
+
+def fit(setup: Setup, image: NDArray[np.uint8], label: NDArray[np.uint8]) -> Fitted:
+    """Place (h, w, 3) and (h, w) in the network's input, the label by its nearest pixels."""
+    placement = place(image.shape[:2], setup.spec.input_hw, setup.spec.fit)
+    x = fitted_batch(image, setup.spec, placement).to(setup.device)
+    ids = torch.from_numpy(fit_label(label, placement))[None].to(setup.device)
+    return Fitted(placement, x, one_hot(ids, len(setup.config.data.classes)))
+
+
+def fit_label(label: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+    """(h, w) ids -> (*input_hw) ids, 255 where the input shows no picture."""
+    source, target = placement.source, placement.target
+    seen = label[source.y : source.y + source.height, source.x : source.x + source.width]
+    fitted = np.full(placement.input_hw, IGNORE_ID, np.uint8)
+    resized = cv2.resize(seen, (target.width, target.height), interpolation=cv2.INTER_NEAREST_EXACT)
+    fitted[target.y : target.y + target.height, target.x : target.x + target.width] = resized
+    return fitted
+
+
+@torch.no_grad()
+def revised_logits(network: nn.Module, corrector: Corrector, fitted: Fitted) -> tuple[Tensor, Tensor]:
+    """The image network's and the corrector's logits, both (1, classes, *input_hw); both networks in eval mode."""
+    bottleneck, maps = network.decode(fitted.x)  # type: ignore[operator]
+    seen = network.head(maps[-1])  # type: ignore[operator]
+    seen = nn.functional.interpolate(seen, size=fitted.x.shape[-2:], mode="bilinear", align_corners=False)
+    return seen, corrector(fitted.label, fitted.x, (bottleneck, maps))
+
+
+def to_mask(probabilities: Tensor, placement: Placement, like: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
+    """(1, classes, *input_hw) -> (h, w) ids of the picture's own size, 255 where the largest is below `least`.
+
+    What the input does not show keeps the label `like`.
+    """
+    best, ids = enlarge(probabilities, placement).max(dim=1)
+    revised: NDArray[np.uint8] = torch.where(best >= least, ids, IGNORE_ID)[0].to(torch.uint8).cpu().numpy()
+    source, mask = placement.source, like.copy()
+    mask[source.y : source.y + source.height, source.x : source.x + source.width] = revised
+    return np.asarray(mask, np.uint8)
+
+
+@torch.no_grad()
+def trust_score(discriminator: Discriminator, fitted: Fitted, probabilities: Tensor) -> float:
+    """D(x, m) in 0..1 for the hard mask of `probabilities`, of the picture and its mirror image; D in eval mode."""
+    hard = torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(1, keepdim=True), 1.0)
+    hard = hard * (fitted.label.sum(1, keepdim=True) > 0)
+    both = discriminator(torch.cat([fitted.x, fitted.x.flip(3)]), torch.cat([hard, hard.flip(3)]))
+    return float(both.sigmoid().mean())
+
+
+def revision_gain(
+    setup: Setup,
+    network: nn.Module,
+    corrector: Corrector,
+    samples: Sequence[Sample],
+    variants: Mapping[str, Sequence[Path]],
+) -> dict[str, float]:
+    """Mean IoU with the truth of held-out synthetic labels, before and after revision."""
+    before, after = [], []
+    network.eval()
+    corrector.eval()
+    for sample in samples:
+        image, truth = sample.read()
+        label = read_mask(variants[sample.name][0])
+        fitted = fit(setup, image, label)
+        logits = revised_logits(network, corrector, fitted)[1]
+        revised = to_mask(to_probabilities(logits, setup.config.supervised.loss), fitted.placement, label, 0.0)
+        background = setup.config.noise.background
+        before.append(mean_agreement(agreement(truth, label, background)))
+        after.append(mean_agreement(agreement(truth, revised, background)))
+    if not samples:
+        return {}
+    given, found = float(np.mean(before)), float(np.mean(after))
+    return {"held_out_iou_given": given, "held_out_iou_revised": found, "held_out_gain": found - given}
