@@ -1,15 +1,13 @@
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from segrt import DataError
-from segrt.trainer.data import TrainBatches, load_batches, open_folder
-from segrt.trainer.train import open_data
+from segrt.trainer.data import Sample, open_folder
+from segrt.trainer.trust import open_data
 
 CLASSES = ("ground", "disc")
 
@@ -47,6 +45,8 @@ def spoil(folder: Path, how: str) -> None:
         cv2.imwrite(str(mask), np.dstack([ids] * 3))
     elif how == "text":
         image.write_text("not a picture")
+    elif how == "cut":
+        image.write_bytes(image.read_bytes()[:-30])
     elif how == "empty":
         mask.write_bytes(b"")
     elif how == "twice":
@@ -61,7 +61,8 @@ def spoil(folder: Path, how: str) -> None:
         ("size", r"masks/3\.png: the mask is 48x39, its image is 48x40"),
         ("id", r"masks/3\.png: unknown class id 7; known are 0 ground, 1 disc and 255"),
         ("colours", r"masks/3\.png: a mask is one 8-bit channel of class ids, found uint8 \(40, 48, 3\)"),
-        ("text", r"images/3\.png cannot be decoded"),
+        ("text", r"images/3\.png is no image that can be decoded, .*; replace it or remove the pair"),
+        ("cut", r"images/3\.png is damaged: the PNG ends early; replace it or remove the pair"),
         ("empty", r"masks/3\.png cannot be decoded"),
         ("twice", r"3\.png and 3\.jpg share a name"),
     ],
@@ -72,45 +73,27 @@ def test_bad_data_is_named_before_training(discs, tiny, how, message):
         open_data(tiny)
 
 
+def test_a_truth_that_is_kept_for_measuring_is_checked_too(discs):
+    folder = open_folder(discs / "train", CLASSES)
+    truth = discs / "truth.png"
+    sample = Sample(folder.samples[0].image, folder.samples[0].mask, trusted=False, truth=truth)
+    cv2.imwrite(str(truth), np.full((40, 48), 9, np.uint8))
+    with pytest.raises(DataError, match=r"truth\.png: unknown class id 9"):
+        replace(folder, samples=(sample,)).check()
+    cv2.imwrite(str(truth), np.zeros((40, 40), np.uint8))
+    with pytest.raises(DataError, match=r"truth\.png: the mask is 40x40, its image is 48x40"):
+        replace(folder, samples=(sample,)).check()
+
+
+def test_the_folders_within_a_split_may_have_other_names(discs):
+    (discs / "train" / "masks").rename(discs / "train" / "gold")
+    assert len(open_folder(discs / "train", CLASSES, masks="gold").samples) == 6
+
+
 def test_a_missing_or_empty_folder_is_named(tmp_path):
-    with pytest.raises(DataError, match="images is no folder"):
+    with pytest.raises(DataError, match="images is no folder; expected one with the pictures of this split"):
         check(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     with pytest.raises(DataError, match=r"images holds no \.jpg"):
         check(tmp_path)
-
-
-def test_every_epoch_draws_every_sample_once(discs, tiny):
-    batches = TrainBatches(open_folder(discs / "train", CLASSES), tiny)
-    epochs = [[batches._draw(n) for n in range(first, first + 6)] for first in (0, 6, 12)]
-    assert all(Counter(epoch) == Counter(range(6)) for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) > 1
-
-
-def test_a_batch_depends_on_seed_and_iteration_alone(discs, tiny):
-    folder = open_folder(discs / "train", CLASSES)
-    batches = TrainBatches(folder, tiny)
-    before = torch.random.get_rng_state()
-    images, masks = batches[4]
-    assert torch.equal(torch.random.get_rng_state(), before)
-    assert (images.shape, images.dtype, masks.shape, masks.dtype) == (
-        (2, 3, 32, 32),
-        torch.uint8,
-        (2, 32, 32),
-        torch.uint8,
-    )
-    torch.manual_seed(99)
-    again = TrainBatches(folder, tiny)[4]
-    assert torch.equal(images, again[0])
-    assert torch.equal(masks, again[1])
-    assert not torch.equal(images, batches[5][0])
-    assert not torch.equal(images, TrainBatches(folder, replace(tiny, seed=2))[4][0])
-
-
-def test_a_loader_process_gives_the_same_batches_and_starts_where_told(discs, tiny):
-    folder = open_folder(discs / "train", CLASSES)
-    alone = list(load_batches(folder, tiny, 2, workers=0))
-    beside = list(load_batches(folder, tiny, 2, workers=1))
-    assert len(alone) == tiny.supervised.iterations - 2 == len(beside)
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(alone, beside, strict=True))

@@ -3,10 +3,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.trainer.pngs import write_png
 
 from segrt import DataError
 from segrt.trainer.mask_file import read_mask
-from tests.trainer.pngs import write_png
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

@@ -90,7 +90,7 @@ def test_another_annotators_files_are_drawn_by_the_same_table(data):
         ([{"label": "gum", "points": [[1, 1], [5, 5]]}], {},
          r"a\.json: shape 1 \('gum'\) is a polygon of 2 points, expected 3 or more; finish it or delete it"),
         ([rectangle("gum", 0, 0, 9, 9), rectangle("tongue", 0, 0, 9, 9)], {},
-         r"a\.json: shape 2 has the unknown label 'tongue'; known are tooth, gum\. Add \"tongue=class\" or \"\*=class\""),
+         r"a\.json: shape 2 has the unknown label 'tongue'; known are tooth, gum\. Add \"tongue=class\" or"),
         ([], {"imageWidth": 80, "imageHeight": 60}, r"a\.json was drawn on an image of 80x60, a\.jpg is 40x30"),
         (None, {}, r"a\.json is no LabelMe file: expected JSON with a list of shapes"),
     ],
@@ -122,7 +122,10 @@ def test_an_unreadable_image_is_named(data):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": ("tooth",)}, "data.labels takes \"label=class\" with one of rest, gum, tooth, ignore, found 'tooth'"),
+        (
+            {"labels": ("tooth",)},
+            "data.labels takes \"label=class\" with one of rest, gum, tooth, ignore, found 'tooth'",
+        ),
         ({"labels": ("a=jaw",)}, "found 'a=jaw'"),
         ({"draw_order": ("rest", "gum")}, "data.draw_order must hold every class once"),
     ],

@@ -3,13 +3,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.trainer.pngs import write_png
 
 from segrt import DataError
 from segrt.trainer.config import from_dict, to_dict
 from segrt.trainer.formats import FORMATS
 from segrt.trainer.settings import DataConfig
 from segrt.trainer.trust import open_data
-from tests.trainer.pngs import write_png
 
 NAMES = ("2007_000033", "2007_000032", "2008_000007")
 
@@ -66,7 +66,7 @@ def test_noisy_masks_lie_in_a_folder_beside(voc):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("2007_000032\n2009_1\n", r"train\.txt names '2009_1', but .*JPEGImages/2009_1\.jpg is not there; add it or remove"),
+        ("2007_000032\n2009_1\n", r"train\.txt names '2009_1', but .*JPEGImages/2009_1\.jpg is not there; add it"),
         ("2007_000032\n2007_000032\n", r"train\.txt names '2007_000032' twice"),
         ("\n", r"train\.txt names no picture"),
         (None, r"Segmentation/train\.txt cannot be read; expected one name per line"),
