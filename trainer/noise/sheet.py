@@ -29,8 +29,8 @@ class Sheet:
 
     def __init__(self, classes: tuple[str, ...], config: NoiseConfig, expected: int) -> None:
         hidden = (config.background,) if config.background >= 0 else ()
-        spec = {"input_hw": (1, 1), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-        self.spec = ModelSpec(class_names=classes, palette=_palette(len(classes)), hidden=hidden, **spec)  # type: ignore[arg-type]
+        nothing, one = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)  # no network is fed: names and colours are what counts
+        self.spec = ModelSpec((1, 1), classes, nothing, one, palette=_palette(len(classes)), hidden=hidden)
         self.every = max(expected // COUNT, 1)
         self.seen = 0
         self.pictures: list[NDArray[np.uint8]] = []
