@@ -34,7 +34,7 @@ def test_a_bias_is_found_and_class_zero_left_alone(discs, bias, wanted):
 
 
 def test_a_calibrated_run_differs_in_its_heads_bias_alone(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("segrt.trainer.train.class_offsets", lambda *_: np.array([0, 0.5], np.float32))
+    monkeypatch.setattr("segrt.trainer.stages.supervised.class_offsets", lambda *_: np.array([0, 0.5], np.float32))
     config = replace(tiny, supervised=replace(tiny.supervised, calibrate=True))
     raw = run(config, tmp_path).weights
     kept = load(tmp_path / "model.safetensors").weights

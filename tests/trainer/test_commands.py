@@ -44,7 +44,7 @@ def recipe(tmp_path):
 def test_a_recipe_becomes_a_checkpoint_that_can_be_measured(recipe, discs, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["train", recipe, "--data", str(discs), "--out", str(out), "--set", "supervised.batch=3"]) == 0
-    assert "after 4 iterations: val_iou/ground" in capsys.readouterr().out
+    assert "out/model.safetensors: val_iou/ground" in capsys.readouterr().out
     assert load(out / "model.safetensors").config.supervised.batch == 3
     assert main(["evaluate", str(out / "model.safetensors"), "--data", str(discs / "val"), "--worst", "1"]) == 0
     printed = capsys.readouterr().out
@@ -72,16 +72,15 @@ def test_an_exported_model_is_measured_through_the_runtime_with_the_same_result(
     assert np.abs(found[0] - found[1]).sum() <= 2 * 0.005 * found[0].sum()
 
 
-def test_a_finished_run_is_not_overwritten_and_a_missing_one_not_resumed(recipe, discs, tmp_path, capsys):
+def test_a_finished_run_is_not_overwritten_and_goes_on_only_where_asked(recipe, discs, tmp_path, capsys):
     arguments = ["train", recipe, "--data", str(discs), "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--resume"]) == 1
-    assert "nothing to resume" in capsys.readouterr().err
     assert main(arguments) == 0
     capsys.readouterr()
     assert main(arguments) == 1
     assert "add --resume" in capsys.readouterr().err
-    assert main([*arguments, "--resume", "--set", "supervised.iterations=6"]) == 0
-    assert "after 6 iterations" in capsys.readouterr().out
+    more = ["--resume", "--stage", "supervised", "--set", "supervised.iterations=6"]
+    assert main([*arguments, *more]) == 0
+    assert load(tmp_path / "out" / "model.safetensors").iteration == 6
 
 
 def test_bad_data_is_one_line_and_starts_nothing(recipe, discs, tmp_path, capsys):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from segrt.runtime.spec import ColourOrder
 from ..settings import NetworkConfig
 from .encoder_unet import EncoderUNet
 from .light import LightNet
+from .resnet import MEAN_RGB, STD_RGB, ResNet34Encoder
 from .squeezenet import MEAN_BGR, SqueezeNetEncoder
 from .unet import UNet
 
@@ -38,6 +40,13 @@ NETWORKS = {
         MEAN_BGR,
         (1.0, 1.0, 1.0),
         ColourOrder.BGR,
+    ),
+    "resnet34_unet": Kind(
+        lambda classes, config: EncoderUNet(
+            ResNet34Encoder(), ResNet34Encoder.channels, classes, config.width, config.depth
+        ),
+        MEAN_RGB,
+        STD_RGB,
     ),
     "light": Kind(lambda classes, config: LightNet(classes, config.width), MEAN_BGR, (1.0, 1.0, 1.0), ColourOrder.BGR),
 }
@@ -71,13 +80,21 @@ def build_network(config: NetworkConfig, classes: int, size_hw: tuple[int, int] 
 
 
 def load_encoder(network: nn.Module, config: NetworkConfig) -> None:
-    """Fill the encoder from `config.weights`, if it names a file."""
+    """Fill the encoder from `config.weights`, if it names a file.
+
+    Raises:
+        ConfigError: the network has no encoder.
+        ModelError: the file cannot be read, or its weights are another encoder's.
+    """
     if not config.weights:
         return
     encoder = getattr(network, "encoder", None)
-    if not isinstance(encoder, SqueezeNetEncoder):
+    if isinstance(encoder, SqueezeNetEncoder):
+        encoder.load_npz(config.weights)
+    elif isinstance(encoder, ResNet34Encoder):
+        encoder.load(config.weights)
+    else:
         raise ConfigError(f"network.weights is given, but network {config.name!r} has no encoder that reads it")
-    encoder.load_npz(config.weights)
 
 
 class Size(NamedTuple):
@@ -88,25 +105,30 @@ class Size(NamedTuple):
 
 
 def measure_size(network: nn.Module, size_hw: tuple[int, int]) -> Size:
-    """Count parameters, and the convolutions' work for one input of `size_hw`; nothing is computed (meta device)."""
+    """How large a network is, and what one input of `size_hw` costs."""
+    return measure_module(network, torch.empty(1, 3, *size_hw, device="meta"))
+
+
+def measure_module(module: nn.Module, *inputs: Any) -> Size:
+    """Count parameters, and the convolutions' work for `inputs`; nothing is computed.
+
+    Args:
+        inputs: what the module's forward takes, its tensors on the meta device.
+    """
     macs = 0
 
-    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def count(conv: nn.Module, _: Any, output: torch.Tensor) -> None:
         nonlocal macs
-        assert isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
-        taps = (
-            module.weight[0].numel() if isinstance(module, nn.Conv2d) else module.weight.numel() // module.out_channels
-        )
-        if isinstance(module, nn.ConvTranspose2d):  # each output pixel gathers kernel / stride taps per axis
-            taps //= module.stride[0] * module.stride[1]
+        assert isinstance(conv, (nn.Conv2d, nn.ConvTranspose2d))
+        taps = conv.weight[0].numel() if isinstance(conv, nn.Conv2d) else conv.weight.numel() // conv.out_channels
+        if isinstance(conv, nn.ConvTranspose2d):  # each output pixel gathers kernel / stride taps per axis
+            taps //= conv.stride[0] * conv.stride[1]
         macs += output.numel() * taps
 
-    import copy
-
-    twin = copy.deepcopy(network).to("meta").eval()
-    for module in twin.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            module.register_forward_hook(count)
+    twin = copy.deepcopy(module).to("meta").eval()
+    for part in twin.modules():
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
+            part.register_forward_hook(count)
     with torch.no_grad():
-        twin(torch.empty(1, 3, *size_hw, device="meta"))
-    return Size(sum(parameter.numel() for parameter in network.parameters()), macs)
+        twin(*inputs)
+    return Size(sum(parameter.numel() for parameter in module.parameters()), macs)
