@@ -84,6 +84,18 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return from_dict(raw, origin=str(path))
 
 
+def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
+    """`config` changed by `key.sub=value` texts, as `read_config` takes them.
+
+    Raises:
+        ConfigError: unknown key, wrong type, value out of range.
+    """
+    raw = to_dict(config)
+    for override in overrides:
+        _override(raw, override)
+    return from_dict(raw, origin="--set")
+
+
 def from_dict(raw: Mapping[str, Any], *, origin: str = "the settings") -> Config:
     """Build a Config from nested tables, as TOML or JSON give them."""
     config: Config = _build(Config, raw, origin, "")
@@ -97,19 +109,25 @@ def to_dict(config: Config) -> dict[str, Any]:
     return raw
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
+def parse_override(text: str) -> tuple[str, Any]:
+    """`key.sub=value` -> the dotted key and the value as TOML reads it; bare words are strings."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set takes key.sub=value, found {text!r}")
-    *tables, last = key.strip().split(".")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, value = parse_override(text)
+    *tables, last = key.split(".")
     for table in tables:
         raw = raw.setdefault(table, {})
         if not isinstance(raw, dict):
             raise ConfigError(f"--set {text}: {table!r} is a value, not a table")
-    try:
-        raw[last] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        raw[last] = value.strip()
+    raw[last] = value
 
 
 def _build(cls: Any, raw: Any, origin: str, prefix: str) -> Any:

@@ -36,6 +36,7 @@ class DiscriminatorConfig:
     norm: str = "batch"  # real and fake in one batch; "group" or "spectral"
     optimizer: str = "sgd"  # as the paper's other parts; or "adam" (1e-4, 0.5 / 0.9), which stalls less often
     lr_scale: float = 0.1  # of supervised.lr, for SGD
+    adam_lr: float = 1e-4  # for Adam
     real_target: float = 0.9  # one-sided label smoothing
     mask_noise: float = 0.05  # std of Gaussian noise on the mask channels while training
 
@@ -98,6 +99,7 @@ class FinetuneConfig:
     confidence: float = 0.8  # of the teacher, for "unlabelled" and for consistency; UniMatch uses 0.95 for longer runs
     teacher_decay: float = 0.99
     consistency: float = 0.0  # weight of the teacher's answers on noisy samples beside their revised labels (segrt+)
+    smooth_borders: float = 0.0  # share of spatially varying label smoothing in the targets, 0..1 (segrt+)
     flagged: float = 0.0  # how much less a pixel counts that confident learning flags, 0..1 (segrt+)
 
 
@@ -136,8 +138,8 @@ CHOICES = {
 
 SHARES = (
     "correct.fold_share", "correct.snapshot_share", "correct.holdout", "adversarial.replay", "revise.guide",
-    "revise.min_probability", "finetune.trusted_share", "finetune.confidence", "finetune.flagged",
-    "discriminator.real_target",
+    "revise.min_probability", "finetune.smooth_borders", "finetune.trusted_share", "finetune.confidence",
+    "finetune.flagged", "discriminator.real_target",
 )  # fmt: skip
 """The settings that lie in 0..1."""
 

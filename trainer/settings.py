@@ -119,7 +119,6 @@ class SupervisedConfig:
     warmup: int = 50  # iterations of linearly growing lr: batch statistics of new layers settle first
     power: float = 0.9  # of the poly schedule: lr * (1 - i / iterations) ** power
     clip: float = 5.0  # largest gradient norm; 0: no limit
-    smooth_borders: float = 0.0  # share of spatially varying label smoothing in the target (segrt+)
     calibrate: bool = False  # shift each class's logits for whole pictures at the end (trainer/calibrate.py)
     ema: float = 0.0  # decay of the averaged weights that are evaluated and exported; 0: none, as in the paper
     checkpoint_every: int = 100

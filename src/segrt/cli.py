@@ -23,6 +23,8 @@ COMMANDS = (
     "segrt.trainer.commands.train",
     "segrt.trainer.commands.evaluate",
     "segrt.trainer.commands.reannotate",
+    "segrt.trainer.commands.revise",
+    "segrt.trainer.commands.ablate",
     "segrt.export.commands.export",
 )
 

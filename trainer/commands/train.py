@@ -19,7 +19,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--data", metavar="DIR", help="folder of the data set (data.root of the recipe)")
     parser.add_argument("--weights", metavar="FILE", help="encoder weights, .npz (network.weights of the recipe)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for checkpoints and logs (default: runs/NAME)")
-    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors")
+    parser.add_argument("--stage", metavar="NAME", help="run this stage alone (default: the recipe's stages, in order)")
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE", help="the stage's first weights, instead of the one before"
+    )
+    parser.add_argument("--check", action="store_true", help="read and check all that a run would read; train nothing")
+    parser.add_argument("--resume", action="store_true", help="go on where DIR stopped")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. supervised.batch=4")
     parser.set_defaults(run=run)
 
@@ -36,15 +41,23 @@ def run(options: argparse.Namespace) -> int:
 
     config = _config(options)
     out = options.out or Path("runs") / config.name
-    last = out / "last.safetensors"
-    if last.exists() and not options.resume:
-        raise ConfigError(f"{last} exists: add --resume to go on from it, or give another --out")
-    if options.resume and not last.exists():
-        raise ConfigError(f"nothing to resume: {last} does not exist")
-    start = load(last) if options.resume else None
-    checkpoint = train.run(config, out, start)
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in checkpoint.figures.items())
-    Console().print(f"{out / 'model.safetensors'} after {checkpoint.iteration} iterations: {figures}", soft_wrap=True)
+    if options.check:
+        from ..check import check
+
+        check(config, out, options.start)
+        return 0
+    if options.stage is None:
+        if options.start is not None:
+            raise ConfigError("--start gives one stage its first weights; name it with --stage")
+        result = train.run_all(config, out, resume=options.resume)
+    else:
+        start = load(options.start) if options.start is not None else None
+        result = train.run_stage(options.stage, config, out, start, resume=options.resume)
+    figures = {}
+    if result.suffix == ".safetensors":
+        figures = {name: value for name, value in load(result).figures.items() if name.startswith("val_iou")}
+    told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    Console().print(f"{result}{': ' if told else ''}{told}", soft_wrap=True)
     return 0
 
 

@@ -66,8 +66,8 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
             fed = torch.cat([torch.arange(replayed), torch.arange(half, len(x))]).to(setup.device)
             x_g, y_g, anchor = x[fed], y[fed], t[fed]  # anchor: truth of the replayed, given label of the noisy
             rate = set_learning_rate(of_g, loop, iteration, own.iterations, loop.lr * own.lr_scale)
-            adam = config.method.discriminator.optimizer == "adam"
-            lr_d = 1e-4 if adam else loop.lr * own.lr_scale * config.method.discriminator.lr_scale
+            d = config.method.discriminator
+            lr_d = d.adam_lr if d.optimizer == "adam" else loop.lr * own.lr_scale * d.lr_scale
             set_learning_rate(of_d, loop, iteration, own.iterations, lr_d)
 
             corrector.train()

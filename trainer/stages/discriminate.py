@@ -58,7 +58,7 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
             waited_s = time.perf_counter() - waiting_since
             seed_iteration(config, SALT, iteration)
             x, (t, y) = setup.network_input(images), masks.to(setup.device).long().unbind(1)
-            lr = 1e-4 if own.optimizer == "adam" else loop.lr * own.lr_scale
+            lr = own.adam_lr if own.optimizer == "adam" else loop.lr * own.lr_scale
             rate = set_learning_rate(optimizer, loop, iteration, own.iterations, lr)
 
             discriminator.train()

@@ -90,7 +90,7 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
                 supervised = segmentation_loss(logits[:of_trusted], target[:of_trusted], loop.loss)
                 loss = supervised + segmentation_loss(logits[of_trusted:], answer, loop.loss) * sure
             else:
-                loss = segmentation_loss(logits, target, loop.loss, w, loop.smooth_borders)
+                loss = segmentation_loss(logits, target, loop.loss, w, own.smooth_borders)
                 if own.consistency > 0 and noisy:
                     agree = segmentation_loss(logits[of_trusted:], answer, loop.loss) * sure
                     loss = loss + own.consistency * agree

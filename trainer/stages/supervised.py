@@ -87,7 +87,7 @@ def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Check
             network.train()
             with machine.autocast(config.machine, device):
                 logits = network(batch)  # (n, classes, h / k, w / k)
-            loss = segmentation_loss(logits.float(), target, loop.loss, smooth=loop.smooth_borders)
+            loss = segmentation_loss(logits.float(), target, loop.loss)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             limit_gradient(network, loop.clip, iteration)
