@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segrt.runtime.errors import ConfigError, DataError, SinkError
-from segrt.runtime.sinks.files import cannot_write
+from segrt.runtime.errors import ConfigError, DataError
 
 from ..data import Folder, Sample
+from ..new_folder import new_folder
 from .annotator import Annotator
 from .reannotate import calibrated
 from .settings import NoiseConfig
@@ -97,7 +95,7 @@ def write(
     """
     summary, sheet = Summary(classes, config), Sheet(classes, config, sum(job.again for job in jobs))
     lists: dict[bool, list[str]] = {True: [], False: []}
-    with _whole(out) as part, (part / "log.jsonl").open("w", encoding="utf-8") as log:
+    with new_folder(out) as part, (part / "log.jsonl").open("w", encoding="utf-8") as log:
         (part / "masks").mkdir()
         if copy_images:
             (part / "images").mkdir()
@@ -161,22 +159,3 @@ def _named(found: dict[str, Any], classes: tuple[str, ...]) -> dict[str, Any]:
             for entry in found[key]
         ]
     return named
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `out` when all went well and vanishes otherwise."""
-    if out.is_dir() and any(out.iterdir()):
-        raise SinkError(f"{out} is not empty: remove it or give another folder")
-    if out.exists() and not out.is_dir():
-        raise SinkError(f"{out} is a file: give a folder")
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        part.mkdir(parents=True)
-        yield part
-        part.replace(out)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise SinkError(cannot_write(out, error)) from None
-        raise

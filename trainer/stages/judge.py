@@ -1,0 +1,154 @@
+"""The trained networks' opinion of a picture and its label: what the label should be, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..checkpoint import Checkpoint
+from ..config import IGNORE_ID
+from ..data import Sample
+from ..losses import to_probabilities
+from ..networks.discriminator import Discriminator
+from ..networks.dual import Corrector
+from .revision import Fitted, fit, revised_logits, trust_score
+from .setup import Setup, needs, open_networks
+
+SOFT_MINIMUM = 0.1
+"""Temperature of the soft minimum over a label's pixels (Lad and Mueller 2023): low, so that a wrong region shows."""
+
+KINDS = ("discriminator", "agreement", "both")
+"""What trust can be read from: the values of method.revise.score."""
+
+ENOUGH = 200
+"""Trusted samples that a reference kept in a checkpoint is measured on: their median hardly moves after that."""
+
+_FIGURE = "trust"
+
+
+class Judge:
+    """The image network, the corrector and the discriminator, in eval mode."""
+
+    def __init__(self, setup: Setup, network: nn.Module, corrector: Corrector, discriminator: Discriminator) -> None:
+        self.setup, self.settings = setup, setup.config.method.revise
+        self.network, self.corrector, self.discriminator = network.eval(), corrector.eval(), discriminator.eval()
+
+    def look(self, fitted: Fitted) -> tuple[Tensor, Tensor]:
+        """The image network's probabilities, and the revised label's: both (1, classes, *input_hw)."""
+        kind = self.setup.config.supervised.loss
+        seen, revised = (to_probabilities(each, kind) for each in revised_logits(self.network, self.corrector, fitted))
+        return seen, torch.lerp(revised, seen, self.settings.guide)
+
+    def score(self, fitted: Fitted, seen: Tensor, mask: Tensor, kind: str = "") -> float:
+        """Trust in `mask` (1, classes, *input_hw), 0..1.
+
+        Args:
+            kind: of KINDS: the discriminator's, the image network's, or their product; empty: as the settings say.
+        """
+        kind = kind or self.settings.score
+        score = 1.0
+        if kind in ("discriminator", "both"):
+            score *= trust_score(self.discriminator, fitted, mask)
+        if kind in ("agreement", "both"):
+            score *= soft_minimum(likelihood(seen, mask.argmax(1)), fitted.label.sum(1) > 0)
+        return score
+
+
+def judges(start: Checkpoint | None) -> Checkpoint:
+    """`start`, which must hold what a judge needs.
+
+    Raises:
+        ModelError: it has no corrector or no discriminator; names the stage to run first.
+    """
+    return needs(needs(start, "corrector", "revise", "correct"), "discriminator", "revise", "discriminate")
+
+
+def open_judge(setup: Setup, start: Checkpoint) -> Judge:
+    """The judge that `start` holds.
+
+    Raises:
+        ModelError: its networks are of another architecture than the settings say.
+    """
+    return Judge(setup, *open_networks(setup, start))
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What right labels score: a weight of 1 means as good as half of them."""
+
+    score: float  # their median, 0..1
+    thresholds: Tensor  # (classes,) how sure the image network is of its own right pixels
+    samples: int
+
+    def weight(self, score: float) -> float:
+        """w of a sample that scores so, 0..1."""
+        return min(1.0, score / max(self.score, 1e-6))
+
+
+def calibrate_on_trusted(judge: Judge, samples: Sequence[Sample]) -> Reference:
+    """Measure right labels: their median score, and the thresholds of confident learning (Northcutt et al. 2021)."""
+    return _measured(judge, samples, (judge.settings.score,))[0]
+
+
+def reference_figures(judge: Judge, samples: Sequence[Sample]) -> dict[str, Any]:
+    """A reference as figures of a checkpoint: who cleans another folder with it may have no right labels there.
+
+    Every kind of score is measured, on up to ENOUGH of the samples at even steps.
+    """
+    chosen = [samples[int(i)] for i in np.linspace(0, len(samples) - 1, min(len(samples), ENOUGH)).round()]
+    found = _measured(judge, chosen, KINDS)
+    scores = {kind: reference.score for kind, reference in zip(KINDS, found, strict=True)}
+    return {_FIGURE: {**scores, "thresholds": found[0].thresholds.tolist(), "samples": len(chosen)}}
+
+
+def reference_of(start: Checkpoint, kind: str) -> Reference | None:
+    """The reference that `start` keeps for a kind of score; None where it keeps none."""
+    kept: Mapping[str, Any] | None = start.figures.get(_FIGURE)
+    return Reference(kept[kind], torch.tensor(kept["thresholds"]), kept["samples"]) if kept else None
+
+
+def _measured(judge: Judge, samples: Sequence[Sample], kinds: Sequence[str]) -> list[Reference]:
+    classes = len(judge.setup.config.data.classes)
+    scores: list[list[float]] = [[] for _ in kinds]
+    sums, counts = torch.zeros(classes), torch.zeros(classes)
+    for sample in samples:
+        image, truth = sample.read()
+        fitted = fit(judge.setup, image, truth)
+        seen, _ = judge.look(fitted)
+        for kind, found in zip(kinds, scores, strict=True):
+            found.append(judge.score(fitted, seen, fitted.label, kind))
+        own = fitted.label[0].cpu()  # (classes, h, w)
+        sums += (seen[0].cpu() * own).sum(dim=(1, 2))
+        counts += own.sum(dim=(1, 2))
+    thresholds = torch.where(counts > 0, sums / counts.clamp(min=1), 1.0)  # of a class never seen right: never sure
+    return [Reference(float(np.median(found)), thresholds, len(samples)) for found in scores]
+
+
+def likelihood(probabilities: Tensor, ids: Tensor) -> Tensor:
+    """(n, classes, h, w), (n, h, w) -> (n, h, w): what the classes `ids` get."""
+    return probabilities.gather(1, ids[:, None])[:, 0]
+
+
+def soft_minimum(values: Tensor, known: Tensor) -> float:
+    """Of `values` (1, h, w) in 0..1 where `known`: near the mean where all agree, pulled down by a wrong region."""
+    each = values[known]
+    return float((each * torch.softmax((1 - each) / SOFT_MINIMUM, dim=0)).sum()) if len(each) else 0.0
+
+
+def doubted(seen: Tensor, ids: Tensor, thresholds: Tensor) -> NDArray[np.uint8]:
+    """Confident learning: pixels where the image network is as sure of another class as it is of right ones.
+
+    Args:
+        seen: (1, classes, h, w) probabilities of a network that has not learnt this label.
+        ids: (h, w) the label, 255 where unknown.
+    Returns:
+        (h, w) uint8, 1 where doubted.
+    """
+    sure, best = (seen[0].cpu() - thresholds.view(-1, 1, 1)).max(dim=0)
+    return ((sure >= 0) & (best != ids) & (ids != IGNORE_ID)).to(torch.uint8).numpy()
