@@ -20,7 +20,7 @@ from .config import Config
 from .data import Sample, decode
 from .mask_file import read_mask
 
-SUPERVISED, COLOURS, ORDER, LAYERS = range(4)  # what a random number is for; keeps the draws apart
+COLOURS, ORDER = 1, 2  # what a random number is for; keeps the draws apart
 
 
 @dataclass(frozen=True)

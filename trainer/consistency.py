@@ -41,7 +41,7 @@ def disturb(x: Tensor) -> Tensor:
 
 
 def cut_boxes(n: int, size_hw: torch.Size | tuple[int, int], device: torch.device) -> Tensor:
-    """(n, 1, h, w) bool: for half of the pictures a box of 2 % to 40 % of the area, to be filled from the next one."""
+    """(n, 1, h, w) bool: for half of the pictures a box of 2 % to 40 % of the area, to be filled from another one."""
     height, width = size_hw
     boxes = torch.zeros(n, 1, height, width, dtype=torch.bool)
     for box in boxes:

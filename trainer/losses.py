@@ -50,14 +50,17 @@ def one_hot(ids: Tensor, classes: int) -> Tensor:
 def smooth_borders(target: Tensor) -> Tensor:
     """Spatially varying label smoothing (Islam and Glocker 2021): a 3x3 Gaussian, its centre as heavy as the rest.
 
-    Borders are where people differ; inside a region nothing changes.
+    Borders are where people differ; inside a region nothing changes. What is unknown (all zero) lends nothing to its
+    neighbours and stays unknown: at every known pixel the classes still sum to one.
     """
     ring = torch.tensor([[0.0751, 0.1238, 0.0751], [0.1238, 0.0, 0.1238], [0.0751, 0.1238, 0.0751]])
     kernel = ring / ring.sum() / 2
     kernel[1, 1] = 0.5
     classes = target.shape[1]
     padded = F.pad(target, (1, 1, 1, 1), mode="replicate")
-    return F.conv2d(padded, kernel.to(target).expand(classes, 1, 3, 3), groups=classes)
+    smooth = F.conv2d(padded, kernel.to(target).expand(classes, 1, 3, 3), groups=classes)
+    total = target.sum(dim=1, keepdim=True)
+    return smooth * (total / smooth.sum(dim=1, keepdim=True).clamp(min=1e-6))
 
 
 def adversarial_loss(scores: Tensor, saturating: bool) -> Tensor:
@@ -78,7 +81,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, real_target: float) -> Tensor
 def straight_through(probabilities: Tensor) -> Tensor:
     """Forward the one-hot largest class, backward the probabilities: what D sees is as hard as a real mask."""
     hard = torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(dim=1, keepdim=True), 1.0)
-    return hard + probabilities - probabilities.detach()
+    return hard + (probabilities - probabilities.detach())  # in this order the hard values stay exact
 
 
 def to_probabilities(logits: Tensor, kind: str) -> Tensor:

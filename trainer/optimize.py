@@ -23,7 +23,7 @@ def build_optimizer(network: nn.Module, config: Config, kind: str | None = None)
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        scale = stage.encoder_lr if pretrained and name.startswith("encoder.") else 1.0
+        scale = stage.encoder_lr if pretrained and "encoder" in name.split(".") else 1.0
         decay = stage.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((scale, decay), []).append(parameter)
     settings: list[dict[str, Any]] = [
