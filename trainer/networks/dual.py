@@ -55,7 +55,7 @@ class Corrector(nn.Module):
         concat = config.fuse == "concat"
         self.fuse = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in channels[self.first :]) if concat else None
         self.head = nn.Conv2d(channels[-1], classes, kernel_size=1)
-        self.alpha = nn.Parameter(torch.ones(1)) if config.residual else None
+        self.alpha = nn.Parameter(torch.full((1,), 3.0)) if config.residual else None  # sigmoid(3): trust the label 95 %
         _init(self, config.init)
 
     def forward(self, label: Tensor, image: Tensor, visual: tuple[Tensor, Sequence[Tensor]]) -> Tensor:

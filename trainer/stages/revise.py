@@ -80,13 +80,13 @@ def revise(
         image, label = sample.read()
         fitted = fit(setup, image, label)
         seen, z = judge.look(fitted)
-        revised = to_mask(z, fitted.placement, label, settings.min_probability)
+        revised = to_mask(z, fitted, label, settings.min_probability)
         revised[label == IGNORE_ID] = IGNORE_ID
         flagged = np.zeros_like(label)
         if reference is not None:
             on_input = doubted(seen, torch.from_numpy(fit_label(revised, fitted.placement)), reference.thresholds)
             flagged = np.asarray(cv2.resize(on_input, label.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
-        decided = to_mask(z, fitted.placement, label, 0.0)  # measured whole: leaving out what is unsure would flatter
+        decided = to_mask(z, fitted, label, 0.0)  # measured whole: leaving out what is unsure would flatter
         score = judge.score(fitted, seen, z)
         weight = score if raw or reference is None else reference.weight(score)
         given, found = agreement_with_truth(sample, (label, decided), setup.config.noise.background)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,19 +58,31 @@ def revised_logits(network: nn.Module, corrector: Corrector, fitted: Fitted) -> 
     """The image network's and the corrector's logits, both (1, classes, *input_hw); both networks in eval mode."""
     bottleneck, maps = network.decode(fitted.x)  # type: ignore[operator]
     seen = network.head(maps[-1])  # type: ignore[operator]
-    seen = nn.functional.interpolate(seen, size=fitted.x.shape[-2:], mode="bilinear", align_corners=False)
+    seen = F.interpolate(seen, size=fitted.x.shape[-2:], mode="bilinear", align_corners=False)
     return seen, corrector(fitted.label, fitted.x, (bottleneck, maps))
 
 
-def to_mask(probabilities: Tensor, placement: Placement, like: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
-    """(1, classes, *input_hw) -> (h, w) ids of the picture's own size, 255 where the largest is below `least`.
+def to_mask(probabilities: Tensor, fitted: Fitted, label: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
+    """The revised label at the picture's own size.
 
-    What the input does not show keeps the label `like`.
+    A pixel keeps its class of `label` where the revision agrees with the label as the network saw it: else every label
+    would lose what is finer than the network's input, a sign's post for instance, and come back worse for it.
+
+    Args:
+        probabilities: (1, classes, *input_hw).
+        label: (h, w) ids, as annotated; what the input does not show stays as it is.
+        least: probability of the largest class below which a pixel becomes 255.
     """
-    best, ids = enlarge(probabilities, placement).max(dim=1)
-    revised: NDArray[np.uint8] = torch.where(best >= least, ids, IGNORE_ID)[0].to(torch.uint8).cpu().numpy()
-    source, mask = placement.source, like.copy()
-    mask[source.y : source.y + source.height, source.x : source.x + source.width] = revised
+    source, target = fitted.placement.source, fitted.placement.target
+    kept = (probabilities.argmax(1) == fitted.label.argmax(1)) | (fitted.label.sum(1) == 0)
+    kept = kept[:, target.y : target.y + target.height, target.x : target.x + target.width]
+    kept = F.interpolate(kept[:, None].float(), size=(source.height, source.width), mode="nearest-exact")[0, 0] > 0
+    best, ids = (each[0] for each in enlarge(probabilities, fitted.placement).max(dim=1))
+    seen = slice(source.y, source.y + source.height), slice(source.x, source.x + source.width)
+    given = torch.from_numpy(label[seen]).to(ids)
+    revised = torch.where(best >= least, torch.where(kept, given, ids), IGNORE_ID)
+    mask = label.copy()
+    mask[seen] = revised.to(torch.uint8).cpu().numpy()
     return np.asarray(mask, np.uint8)
 
 
@@ -98,7 +111,7 @@ def revision_gain(
         label = read_mask(variants[sample.name][0])
         fitted = fit(setup, image, label)
         logits = revised_logits(network, corrector, fitted)[1]
-        revised = to_mask(to_probabilities(logits, setup.config.supervised.loss), fitted.placement, label, 0.0)
+        revised = to_mask(to_probabilities(logits, setup.config.supervised.loss), fitted, label, 0.0)
         background = setup.config.noise.background
         before.append(mean_agreement(agreement(truth, label, background)))
         after.append(mean_agreement(agreement(truth, revised, background)))
