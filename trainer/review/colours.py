@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from segrt.runtime.spec import ModelSpec
 
-KELLY = (
-    "ffb300", "803e75", "ff6800", "a6bdd7", "c10020", "cea262", "007d34", "f6768e", "00538a", "ff7a5c", "53377a",
-    "93aa00", "b32851", "f4c800", "7f180d", "00a3a3", "593315", "f13a13", "3d6b1f", "c0fff0",
+COLOURS = (
+    "ffb300", "803e75", "ff6800", "56b4e9", "c10020", "cea262", "007d34", "f6768e", "00538a", "93aa00", "00a3a3",
+    "53377a", "ff7a5c", "7f180d", "f4c800", "b32851", "593315", "f13a13", "3d6b1f", "c0fff0",
 )  # fmt: skip
-"""Kelly's colours of maximum contrast (1965): however many are used, the first ones differ most. Without white, black
-and the grey that stands for "unsure"; three at the end are ours."""
+"""After Kelly's colours of maximum contrast (1965): however many are used, the first ones differ most. Without white,
+black and what a tint could not tell from the grey that stands for "unsure"."""
 
 BLACK = (0, 0, 0)
 
@@ -30,7 +30,7 @@ def coloured(spec: ModelSpec, background: int) -> ModelSpec:
         if c in hidden:
             palette.append(BLACK)
             continue
-        code = int(KELLY[free % len(KELLY)], 16)
+        code = int(COLOURS[free % len(COLOURS)], 16)
         palette.append((code >> 16, code >> 8 & 255, code & 255))
         free += 1
     return replace(spec, palette=tuple(palette), hidden=hidden)

@@ -156,7 +156,7 @@ def _controls(entries: Sequence[Entry], spec: ModelSpec) -> str:
 <textarea id="names" rows="8" readonly aria-label="names of the suspects" hidden></textarea>
 </div>
 <ul class="legend">{legend}<li><span class="swatch" style="--of:#808080"></span>unsure or unknown</li></ul>
-<p class="hint quiet">Differences have the new class's colour, with thin stripes in the old one's; numbers mark the regions
+<p class="hint quiet">Differences have the new class's colour, with thin stripes in the old one's; numbers mark regions
 named below. Point at a picture to see the bare image.</p>
 </section>"""
 
