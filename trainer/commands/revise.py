@@ -160,7 +160,7 @@ def _reference(
         origin = f"the {len(folder.trusted)} of this folder in {options.trusted.name}"
     else:
         reference = reference_of(start, judge.settings.score)
-        origin = f"{reference.samples if reference else 0} trusted ones of the training data"
+        origin = f"the {reference.samples if reference else 0} trusted ones of the training data"
     if reference is None:
         return None, (
             "the checkpoint keeps no score of right labels, so trust is the networks' own score, 0 to 1, and compares "
@@ -180,9 +180,9 @@ def _where(options: argparse.Namespace) -> str:
 
 def _told(records: list[Revised], out: Path) -> str:
     from ..review.folder import PAGE
-    from ..review.page import SUSPECT_BELOW
+    from ..review.page import SUSPECT
 
-    suspects = sum(record.weight < SUSPECT_BELOW for record in records)
+    suspects = sum(record.kept < SUSPECT["kept"] for record in records)
     changed = sum(record.changed for record in records) / len(records)
     told = f"{len(records)} labels judged, {changed:.1%} of their pixels changed, {suspects} suspect"
     if known := [record for record in records if record.iou_given >= 0]:

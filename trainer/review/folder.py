@@ -17,7 +17,7 @@ from ..config import IGNORE_ID
 from ..evaluation_files import make_folder, write_whole
 from ..pictures import Picture
 from .changes import regions, totals
-from .page import PICTURES, SUSPECT_BELOW, Entry, page, picture_name
+from .page import PICTURES, SUSPECT, Entry, page, picture_name, worst_first
 from .panels import jpeg, panels
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Review:
         known = label != IGNORE_ID
         entry = Entry(
             record.name,
+            record.kept,
             record.weight,
             record.changed,
             float((revised == IGNORE_ID)[known].mean()) if known.any() else 0.0,
@@ -77,19 +78,19 @@ class Review:
         Args:
             told: paragraphs below the page's title, plain text.
         """
-        worst_first = sorted(self.entries, key=lambda entry: (entry.weight, entry.name))
-        suspects = "".join(f"{entry.name}\n" for entry in worst_first if entry.weight < SUSPECT_BELOW)
+        entries = worst_first(self.entries)
+        suspects = "".join(f"{entry.name}\n" for entry in entries if entry.kept < SUSPECT["kept"])
         write_whole(self.out / SUSPECTS, suspects.encode())
-        write_whole(self.out / TABLE, self._table(worst_first).encode())
-        write_whole(self.out / PAGE, page(self.entries, self.spec, title, told).encode())
+        write_whole(self.out / TABLE, self._table(entries).encode())
+        write_whole(self.out / PAGE, page(entries, self.spec, title, told).encode())
 
     def _table(self, entries: Sequence[Entry]) -> str:
         """One line per label; empty where no truth is known."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["name", "weight", "changed", "unsure", "iou_given", "iou_revised", "largest_change"])
+        table.writerow(["name", "kept", "weight", "changed", "unsure", "iou_given", "iou_revised", "largest_change"])
         for entry in entries:
-            figures = [f"{value:.4f}" for value in (entry.weight, entry.changed, entry.unsure)]
+            figures = [f"{value:.4f}" for value in (entry.kept, entry.weight, entry.changed, entry.unsure)]
             figures += ["" if value < 0 else f"{value:.4f}" for value in (entry.iou_given, entry.iou_revised)]
             table.writerow([entry.name, *figures, self._largest(entry)])
         return text.getvalue()

@@ -2,49 +2,70 @@
 const by = (id) => document.getElementById(id);
 const list = by("samples");
 const samples = [...list.children];
-const chosen = { pair: "" };
+const chosen = { pair: "", measure: "kept", limits: { ...SUSPECT } };
 
-const ORDERS = {
-  weight: (a, b) => a.dataset.weight - b.dataset.weight,
-  changed: (a, b) => b.dataset.changed - a.dataset.changed,
-  iou: (a, b) => a.dataset.iou - b.dataset.iou,
-  name: (a, b) => a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true }),
-};
+const worseIsMore = () => chosen.measure === "changed";
+const value = (sample) => Number(sample.dataset[chosen.measure]);
+const isSuspect = (number, limit) => (worseIsMore() ? number > limit : number < limit);
 
-function suspects() {
-  const limit = Number(by("limit").value);
-  return samples.filter((sample) => Number(sample.dataset.weight) < limit);
+function compare(a, b) {
+  if (by("order").value === "name") {
+    return a.dataset.name.localeCompare(b.dataset.name, undefined, { numeric: true });
+  }
+  return worseIsMore() ? value(b) - value(a) : value(a) - value(b);
 }
 
 function update() {
-  const limit = Number(by("limit").value);
+  const limit = (chosen.limits[chosen.measure] = Number(by("limit").value));
   const of = by("class").value;
   const only = by("only").checked;
-  by("limit-told").value = limit.toFixed(2);
+  by("limit-told").value = worseIsMore() ? `${Math.round(100 * limit)} %` : limit.toFixed(2);
+  const suspects = [];
   let shown = 0;
   for (const sample of samples) {
-    const { weight, classes, pairs } = sample.dataset;
-    const low = Number(weight) < limit;
+    const { classes, pairs } = sample.dataset;
+    const low = isSuspect(value(sample), limit);
+    if (low) suspects.push(sample);
     sample.hidden =
       (only && !low) ||
       (of !== "" && !classes.split(" ").includes(of)) ||
       (chosen.pair !== "" && !pairs.split(" ").includes(chosen.pair));
     shown += !sample.hidden;
-    sample.querySelectorAll("[data-low]").forEach((part) => part.classList.toggle("low", low));
+    for (const part of sample.querySelectorAll("[data-of]")) {
+      part.classList.toggle("low", low && part.dataset.of === chosen.measure);
+    }
   }
-  document.querySelectorAll(".spread span").forEach((bin) => bin.classList.toggle("low", Number(bin.dataset.to) <= limit));
   document.querySelectorAll(".pairs button").forEach((button) => {
     button.setAttribute("aria-pressed", String(button.dataset.pair === chosen.pair));
   });
-  const names = suspects().map((sample) => sample.dataset.name);
-  by("suspects").textContent = names.length === 1 ? "1 suspect" : `${names.length} suspects`;
-  by("names").value = names.join("\n");
+  by("suspects").textContent = suspects.length === 1 ? "1 suspect" : `${suspects.length} suspects`;
+  by("names").value = suspects.map((sample) => sample.dataset.name).join("\n");
   by("shown").textContent = shown === samples.length ? `all ${shown} shown` : `${shown} of ${samples.length} shown`;
   by("none").hidden = shown > 0;
+  spread(limit);
+}
+
+function spread(limit) {
+  const bars = [...document.querySelectorAll(".spread span")];
+  const counts = bars.map(() => 0);
+  for (const sample of samples) counts[Math.max(Math.min(Math.floor(value(sample) * bars.length), bars.length - 1), 0)]++;
+  const highest = Math.max(...counts, 1);
+  bars.forEach((bar, i) => {
+    const [from, to] = [i / bars.length, (i + 1) / bars.length];
+    bar.style.height = `${(100 * counts[i]) / highest}%`;
+    bar.title = `${counts[i]} labels of ${from.toFixed(2)} to ${to.toFixed(2)}`;
+    bar.classList.toggle("low", isSuspect((from + to) / 2, limit));
+  });
+  const name = MEASURES[chosen.measure];
+  by("measure").textContent = name[0].toUpperCase() + name.slice(1);
+  by("highest").textContent = highest;
 }
 
 function sort() {
-  list.append(...samples.sort(ORDERS[by("order").value]));
+  if (by("order").value !== "name") chosen.measure = by("order").value;
+  by("side").textContent = worseIsMore() ? "above" : "below";
+  by("limit").value = chosen.limits[chosen.measure];
+  list.append(...samples.sort(compare));
   update();
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,12 @@ from .panels import PANELS
 PICTURES = "pictures"
 """The folder of the page's pictures, beside it."""
 
-SUSPECT_BELOW = 0.5
-"""Trust weight below which a label is called suspect, until the reader moves it."""
+SUSPECT = {"kept": 0.8, "weight": 0.5, "changed": 0.2, "iou": 0.8}
+"""By measure, the value from which a label is called suspect until the reader moves it: below, for "changed" above. Two
+people who draw one picture agree by 0.8 or so."""
+
+MEASURES = {"kept": "kept", "weight": "trust", "changed": "changed", "iou": "IoU with the truth"}
+"""What labels can be ordered by, as the page calls it."""
 
 _BINS, _PAIRS = 25, 8
 
@@ -30,6 +35,7 @@ class Entry:
     """One judged label. IoUs are -1 where no truth is known."""
 
     name: str
+    kept: float  # mean IoU of the label with the revised one
     weight: float
     changed: float  # share of known pixels
     unsure: float  # share of known pixels
@@ -44,11 +50,10 @@ def page(entries: Sequence[Entry], spec: ModelSpec, title: str, told: Sequence[s
     """The whole page.
 
     Args:
-        entries: shown lowest weight first.
+        entries: shown in this order.
         spec: names and colours of the classes.
         told: paragraphs below the title, plain text.
     """
-    entries = sorted(entries, key=lambda entry: (entry.weight, -entry.changed, entry.name))
     style, script = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     paragraphs = "".join(f'<p class="quiet">{escape(text)}</p>\n' for text in told)
     samples = "".join(_sample(rank, entry, spec) for rank, entry in enumerate(entries, 1))
@@ -73,10 +78,16 @@ def page(entries: Sequence[Entry], spec: ModelSpec, title: str, told: Sequence[s
 {samples}</main>
 <p id="none" class="none quiet" hidden>No label fits: choose another class or clear the chosen change.</p>
 <script>
+const SUSPECT = {json.dumps(SUSPECT)}, MEASURES = {json.dumps(MEASURES)};
 {script}</script>
 </body>
 </html>
 """
+
+
+def worst_first(entries: Sequence[Entry]) -> list[Entry]:
+    """Those first of which revision keeps least: that tells wrong labels better than trust in their revision does."""
+    return sorted(entries, key=lambda entry: (entry.kept, entry.weight, entry.name))
 
 
 def picture_name(name: str, panel: str) -> str:
@@ -89,6 +100,7 @@ def _facts(entries: Sequence[Entry]) -> str:
         return ""
     facts = {
         "labels judged": str(len(entries)),
+        "median kept": f"{np.median([entry.kept for entry in entries]):.2f}",
         "median trust": f"{np.median([entry.weight for entry in entries]):.2f}",
         "pixels changed": _percent(float(np.mean([entry.changed for entry in entries]))),
         "pixels unsure": _percent(float(np.mean([entry.unsure for entry in entries]))),
@@ -124,30 +136,34 @@ def _pairs(entries: Sequence[Entry], spec: ModelSpec) -> str:
 
 
 def _spread(entries: Sequence[Entry]) -> str:
-    """A histogram of the trust weights."""
-    counts, edges = np.histogram([entry.weight for entry in entries], bins=_BINS, range=(0, 1))
+    """A histogram of the measure that orders the page; the script draws it anew for another."""
+    counts, edges = np.histogram([entry.kept for entry in entries], bins=_BINS, range=(0, 1))
+    highest = int(counts.max())
     bars = "".join(
-        f'<span style="height:{100 * count / max(counts.max(), 1):.1f}%" data-to="{edge:.2f}" '
-        f'title="{count} with trust {edge - 1 / _BINS:.2f} to {edge:.2f}"></span>'
+        f'<span{" class=low" if edge <= SUSPECT["kept"] else ""} style="height:{100 * count / max(highest, 1):.1f}%" '
+        f'title="{count} labels of {edge - 1 / _BINS:.2f} to {edge:.2f}"></span>\n'
         for count, edge in zip(counts, edges[1:], strict=True)
     )
     scale = "".join(f"<span>{value}</span>" for value in ("0", "0.25", "0.5", "0.75", "1"))
-    most = f' <span class="quiet">and how many labels have it; the highest bar is {counts.max()}</span>'
-    return f'<div>\n<h2>Trust{most}</h2>\n<div class="spread">{bars}</div><div class="scale">{scale}</div>\n</div>'
+    most = f'by number of labels; the highest bar is <span id="highest">{highest}</span>'
+    return (
+        f'<div>\n<h2><span id="measure">{MEASURES["kept"].capitalize()}</span> <span class="quiet">{most}</span></h2>\n'
+        f'<div class="spread">\n{bars}</div><div class="scale">{scale}</div>\n</div>'
+    )
 
 
 def _controls(entries: Sequence[Entry], spec: ModelSpec) -> str:
     touched = {c for entry in entries for region in entry.regions for c in (region.old, region.new)}
     classes = "".join(f'<option value="{c}">{escape(spec.class_names[c])}</option>' for c in sorted(touched))
-    truth = '<option value="iou">IoU with the truth</option>' if any(e.iou_given >= 0 for e in entries) else ""
+    truth = '<option value="iou">lowest IoU with the truth</option>' if any(e.iou_given >= 0 for e in entries) else ""
     legend = "".join(f"<li>{_named(c, spec)}</li>" for c in range(len(spec.class_names)))
     return f"""<section class="controls">
 <div class="row" id="controls" hidden>
-<label>Order <select id="order"><option value="weight">least trusted first</option>
-<option value="changed">most changed first</option>{truth}<option value="name">name</option></select></label>
+<label>First <select id="order"><option value="kept">least kept</option><option value="weight">least trusted</option>
+<option value="changed">most changed</option>{truth}<option value="name">by name</option></select></label>
 <label>Changed class <select id="class"><option value="">any</option>{classes}</select></label>
-<label>Suspect below <input id="limit" type="range" min="0" max="1" step="0.01" value="{SUSPECT_BELOW}">
-<output id="limit-told">{SUSPECT_BELOW}</output></label>
+<label>Suspect <span id="side">below</span> <input id="limit" type="range" min="0" max="1" step="0.01"
+value="{SUSPECT["kept"]}"><output id="limit-told"></output></label>
 <label><input id="only" type="checkbox"> only <span id="suspects"></span></label>
 <span class="row" style="gap:.5rem"><button type="button" class="button" id="copy">Copy names</button>
 <button type="button" class="button" id="save">Save suspect.txt</button>
@@ -156,8 +172,9 @@ def _controls(entries: Sequence[Entry], spec: ModelSpec) -> str:
 <textarea id="names" rows="8" readonly aria-label="names of the suspects" hidden></textarea>
 </div>
 <ul class="legend">{legend}<li><span class="swatch" style="--of:#808080"></span>unsure or unknown</li></ul>
-<p class="hint quiet">Differences have the new class's colour, with thin stripes in the old one's; numbers mark regions
-named below. Point at a picture to see the bare image.</p>
+<p class="hint quiet">Kept is the mean IoU of label and revised label: low where much is wrong. Trust is how far
+training relies on the revised label. Differences have the new class's colour, with thin stripes in the old one's;
+numbers mark the regions named below. Point at a picture to see the bare image.</p>
 </section>"""
 
 
@@ -165,19 +182,22 @@ def _sample(rank: int, entry: Entry, spec: ModelSpec) -> str:
     pairs = {(region.old, region.new) for region in entry.regions}
     classes = " ".join(str(c) for c in sorted({c for pair in pairs for c in pair}))
     data = {
-        "name": entry.name, "weight": f"{entry.weight:.4f}", "changed": f"{entry.changed:.4f}",
-        "iou": f"{entry.iou_given:.4f}", "classes": classes, "pairs": " ".join(f"{a}-{b}" for a, b in sorted(pairs)),
+        "name": entry.name, "kept": f"{entry.kept:.4f}", "weight": f"{entry.weight:.4f}",
+        "changed": f"{entry.changed:.4f}", "iou": f"{entry.iou_given:.4f}", "classes": classes,
+        "pairs": " ".join(f"{a}-{b}" for a, b in sorted(pairs)),
     }  # fmt: skip
     attributes = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
-    low = ' class="low"' if entry.weight < SUSPECT_BELOW else ""
+    low = ' class="low"' if entry.kept < SUSPECT["kept"] else ""
     figures = [
-        f'<span class="bar"><i data-low{low} style="width:{100 * entry.weight:.0f}%"></i></span>'
-        f"trust <b data-low{low}>{entry.weight:.2f}</b>",
-        f"changed <b>{_percent(entry.changed)}</b>",
+        f'<span class="bar"><i data-of="kept"{low} style="width:{100 * entry.kept:.0f}%"></i></span>'
+        f'kept <b data-of="kept"{low}>{entry.kept:.2f}</b>',
+        f'trust <b data-of="weight">{entry.weight:.2f}</b>',
+        f'changed <b data-of="changed">{_percent(entry.changed)}</b>',
         f"unsure <b>{_percent(entry.unsure)}</b>",
     ]
     if entry.iou_given >= 0:
-        figures.append(f"IoU <b>{entry.iou_given:.2f}&thinsp;→&thinsp;{entry.iou_revised:.2f}</b>")
+        iou = f"{entry.iou_given:.2f}&thinsp;→&thinsp;{entry.iou_revised:.2f}"
+        figures.append(f'IoU <b data-of="iou">{iou}</b>')
     told = "".join(f'<span class="figure">{figure}</span>' for figure in figures)
     marks = "".join(
         f'<span class="mark" style="left:{100 * r.at[0]:.1f}%;top:{100 * r.at[1]:.1f}%">{n}</span>'

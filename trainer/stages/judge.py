@@ -15,6 +15,7 @@ from ..checkpoint import Checkpoint
 from ..config import IGNORE_ID
 from ..data import Sample
 from ..losses import to_probabilities
+from ..metrics import agreement, mean_agreement
 from ..networks.discriminator import Discriminator
 from ..networks.dual import Corrector
 from .revision import Fitted, fit, revised_logits, trust_score
@@ -23,7 +24,7 @@ from .setup import Setup, needs, open_networks
 SOFT_MINIMUM = 0.1
 """Temperature of the soft minimum over a label's pixels (Lad and Mueller 2023): low, so that a wrong region shows."""
 
-KINDS = ("discriminator", "agreement", "both")
+KINDS = ("discriminator", "agreement", "both", "kept")
 """What trust can be read from: the values of method.revise.score."""
 
 ENOUGH = 200
@@ -45,13 +46,19 @@ class Judge:
         seen, revised = (to_probabilities(each, kind) for each in revised_logits(self.network, self.corrector, fitted))
         return seen, torch.lerp(revised, seen, self.settings.guide)
 
-    def score(self, fitted: Fitted, seen: Tensor, mask: Tensor, kind: str = "") -> float:
-        """Trust in `mask` (1, classes, *input_hw), 0..1.
+    def score(self, fitted: Fitted, seen: Tensor, revised: Tensor, mask: Tensor, kind: str = "") -> float:
+        """Trust in `mask`, 0..1.
 
         Args:
-            kind: of KINDS: the discriminator's, the image network's, or their product; empty: as the settings say.
+            seen, revised: what `look` gives.
+            mask: (1, classes, *input_hw), `revised` of a label that is judged, the label itself of one that is right.
+            kind: of KINDS: the discriminator's, the image network's, their product, or the mean IoU of the given label
+                with the revised one; empty: as the settings say.
         """
         kind = kind or self.settings.score
+        if kind == "kept":
+            given, found = ids_of(fitted.label), ids_of(revised)
+            return mean_agreement(agreement(given, found, self.setup.config.noise.background))
         score = 1.0
         if kind in ("discriminator", "both"):
             score *= trust_score(self.discriminator, fitted, mask)
@@ -120,14 +127,20 @@ def _measured(judge: Judge, samples: Sequence[Sample], kinds: Sequence[str]) -> 
     for sample in samples:
         image, truth = sample.read()
         fitted = fit(judge.setup, image, truth)
-        seen, _ = judge.look(fitted)
+        seen, revised = judge.look(fitted)
         for kind, found in zip(kinds, scores, strict=True):
-            found.append(judge.score(fitted, seen, fitted.label, kind))
+            found.append(judge.score(fitted, seen, revised, fitted.label, kind))
         own = fitted.label[0].cpu()  # (classes, h, w)
         sums += (seen[0].cpu() * own).sum(dim=(1, 2))
         counts += own.sum(dim=(1, 2))
     thresholds = torch.where(counts > 0, sums / counts.clamp(min=1), 1.0)  # of a class never seen right: never sure
     return [Reference(float(np.median(found)), thresholds, len(samples)) for found in scores]
+
+
+def ids_of(mask: Tensor) -> NDArray[np.uint8]:
+    """(1, classes, h, w) one-hot or probabilities -> (h, w) uint8 ids, 255 where all are zero."""
+    known, ids = mask[0].max(dim=0)
+    return np.asarray(torch.where(known > 0, ids, IGNORE_ID).to(torch.uint8).cpu().numpy(), np.uint8)
 
 
 def likelihood(probabilities: Tensor, ids: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .. import distributed
 from ..checkpoint import Checkpoint
 from ..config import IGNORE_ID, Config
 from ..data import Sample
@@ -37,6 +38,7 @@ class Revised:
     changed: float  # share of known pixels whose class was changed
     iou_given: float = -1.0  # of the given label with the truth, for measuring alone
     iou_revised: float = -1.0
+    kept: float = -1.0  # mean IoU of the given label with the revised one; what tells best which labels are wrong
 
 
 def run(
@@ -49,8 +51,11 @@ def run(
     start = judges(start)
     setup = set_up(config)
     judge = open_judge(setup, start)
-    reference = calibrate_on_trusted(judge, setup.train.trusted)
-    return revise(judge, reference, setup.train.noisy, out, (str(setup.train.path),), progress)
+    if distributed.is_first():
+        reference = calibrate_on_trusted(judge, setup.train.trusted)
+        revise(judge, reference, setup.train.noisy, out, (str(setup.train.path),), progress)
+    distributed.wait()
+    return list(read_records(out).values())
 
 
 def revise(
@@ -87,10 +92,12 @@ def revise(
             on_input = doubted(seen, torch.from_numpy(fit_label(revised, fitted.placement)), reference.thresholds)
             flagged = np.asarray(cv2.resize(on_input, label.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
         decided = to_mask(z, fitted, label, 0.0)  # measured whole: leaving out what is unsure would flatter
-        score = judge.score(fitted, seen, z)
+        score = judge.score(fitted, seen, z, z)
         weight = score if raw or reference is None else reference.weight(score)
-        given, found = agreement_with_truth(sample, (label, decided), setup.config.noise.background)
-        record = Revised(sample.name, score, weight, changed(label, decided), given, found)
+        background = setup.config.noise.background
+        given, found = agreement_with_truth(sample, (label, decided), background)
+        kept = mean_agreement(agreement(label, decided, background))
+        record = Revised(sample.name, score, weight, changed(label, decided), given, found, kept)
         for folder, mask in ((MASKS, revised), (FLAGS, flagged)):
             write_whole(out / folder / f"{sample.name}.png", cv2.imencode(".png", mask)[1].tobytes())
         review.add(record, image, label, revised, decided)
