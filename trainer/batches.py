@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from segrt.runtime.errors import ConfigError
+
+from . import distributed
 from .augment import Augmentation
 from .config import Config
 from .data import Sample, decode
@@ -56,19 +59,40 @@ class Batches(Dataset[Batch]):
     """The batch of every iteration.
 
     So a run that resumes at iteration 500 sees what an uninterrupted one would, whatever the number of workers.
+    A batch may be made of shares, for as many processes: share k holds the samples k, k + `of`, ... of every stream,
+    and its random draws are its own.
+
+    Args:
+        shares: which of them to make.
+        of: their number.
     """
 
-    def __init__(self, streams: Sequence[Stream], config: Config, padding_rgb: tuple[int, int, int], salt: int) -> None:
-        self.streams, self.seed, self.salt = streams, config.seed, salt
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        config: Config,
+        padding_rgb: tuple[int, int, int],
+        salt: int,
+        shares: range = range(1),
+        of: int = 1,
+    ) -> None:
+        self.streams, self.seed, self.salt, self.shares, self.of = streams, config.seed, salt, shares, of
         self.augment = Augmentation(config.augment, config.input, config.supervised.crop_hw, padding_rgb)
         self.decoded = Cache(config.machine.cache_mb * 2**20)
 
     def __getitem__(self, iteration: int) -> Batch:
         """The same for the same iteration, always."""
-        rng = np.random.default_rng((self.seed, self.salt, COLOURS, iteration))
+        parts = [self._share(iteration, share) for share in self.shares]
+        if len(parts) == 1:
+            return parts[0]
+        return Batch(*(torch.stack(each, dim=1).flatten(0, 1) for each in zip(*parts, strict=True)))  # k, k + of, ...
+
+    def _share(self, iteration: int, share: int) -> Batch:
+        own = (share,) if self.of > 1 else ()
+        rng = np.random.default_rng((self.seed, self.salt, COLOURS, iteration, *own))
         numbers, pairs = [], []
         for place, stream in enumerate(self.streams):
-            for n in range(iteration * stream.count, (iteration + 1) * stream.count):
+            for n in range(iteration * stream.count + share, (iteration + 1) * stream.count, self.of):
                 number = self._draw(place, stream, n)
                 numbers.append(number)
                 pairs.append(self._read(stream.items[number], rng))
@@ -114,15 +138,22 @@ class Cache:
 def load_batches(
     streams: Sequence[Stream], config: Config, padding_rgb: tuple[int, int, int], numbers: range, salt: int = 0
 ) -> Iterator[Batch]:
-    """The batches of the iterations `numbers`, made ahead in the machine's loader processes.
+    """This process's part of the batches of the iterations `numbers`, made ahead in the machine's loader processes.
 
     Args:
         salt: keeps the draws of one stage apart from another's.
+    Raises:
+        ConfigError: the processes cannot share the batches evenly.
     """
-    workers = config.machine.workers
+    workers, processes = config.machine.workers, distributed.world()
+    of = config.machine.shares or processes
+    if of % processes:
+        raise ConfigError(f"machine.shares is {of}, but {processes} processes share it; give a multiple of that, or 0")
+    for stream in streams:
+        distributed.share(stream.count, of)
     sampler: Any = numbers
     loader: DataLoader[Batch] = DataLoader(
-        Batches(streams, config, padding_rgb, salt),
+        Batches(streams, config, padding_rgb, salt, range(distributed.rank(), of, processes), of),
         batch_size=None,  # the data set makes whole batches: colour augmentation is cheaper on eight than on one
         sampler=sampler,
         num_workers=workers,

@@ -188,11 +188,12 @@ def _problems(config: Config) -> list[str]:
         (min(stage.checkpoint_every, stage.evaluate_every, stage.pictures_every) >= 1, "every ..._every must be >= 1"),
         (0 < augment.scale[0] <= augment.scale[1], f"augment.scale must grow from above 0, found {augment.scale}"),
         (augment.aspect >= 1, f"augment.aspect must be 1 or more, found {augment.aspect}"),
-        (machine.precision in PRECISIONS, f"machine.precision {machine.precision!r} is not auto, fp32 or bf16"),
+        (machine.precision in PRECISIONS, f"machine.precision {machine.precision!r} is not auto, fp32, bf16 or fp16"),
         (stage.samples in SAMPLES, f"supervised.samples must be {', '.join(SAMPLES)}, found {stage.samples!r}"),
         (stage.loss in LOSSES, f"supervised.loss must be one of {', '.join(LOSSES)}, found {stage.loss!r}"),
         (config.data.trusted in TRUSTED, f"data.trusted must be {', '.join(TRUSTED)}, found {config.data.trusted!r}"),
         (machine.cache_mb >= 0, f"machine.cache_mb must be 0 or more, found {machine.cache_mb}"),
+        (machine.shares >= 0, f"machine.shares must be 0 or more, found {machine.shares}"),
         (machine.workers >= 0, f"machine.workers must be 0 or more, found {machine.workers}"),
     )  # fmt: skip
     return [problem for holds, problem in checks if not holds] + method.problems(config.method)

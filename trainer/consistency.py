@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import IGNORE_ID
+from .distributed import mean, noise_like, own_rows, total, world
 from .losses import to_probabilities
 
 
@@ -28,22 +29,23 @@ def teach(teacher: nn.Module, x: Tensor, confidence: float, kind: str) -> tuple[
         logits = nn.functional.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
     best, ids = to_probabilities(logits, kind).max(dim=1)
     sure = best >= confidence
-    return sure.float().mean(), torch.where(sure, ids, IGNORE_ID)
+    return total(mean(sure.float())), torch.where(sure, ids, IGNORE_ID)
 
 
 def disturb(x: Tensor) -> Tensor:
     """Other exposure and contrast per picture, and a little noise; x (n, 3, h, w) is normalised."""
-    gain = torch.empty(len(x), 1, 1, 1).uniform_(0.6, 1.4).to(x.device)
+    n = world() * len(x)
+    gain = own_rows(torch.empty(n, 1, 1, 1).uniform_(0.6, 1.4)).to(x.device)
     spread = x.flatten(1).std(dim=1).view(-1, 1, 1, 1)
-    shift = torch.empty(len(x), 3, 1, 1).uniform_(-0.4, 0.4).to(x.device) * spread
-    mean = x.mean(dim=(2, 3), keepdim=True)
-    return (x - mean) * gain + mean + shift + 0.05 * spread * torch.randn_like(x)
+    shift = own_rows(torch.empty(n, 3, 1, 1).uniform_(-0.4, 0.4)).to(x.device) * spread
+    middle = x.mean(dim=(2, 3), keepdim=True)
+    return (x - middle) * gain + middle + shift + 0.05 * spread * noise_like(x)
 
 
 def cut_boxes(n: int, size_hw: torch.Size | tuple[int, int], device: torch.device) -> Tensor:
     """(n, 1, h, w) bool: for half of the pictures a box of 2 % to 40 % of the area, to be filled from another one."""
     height, width = size_hw
-    boxes = torch.zeros(n, 1, height, width, dtype=torch.bool)
+    boxes = torch.zeros(world() * n, 1, height, width, dtype=torch.bool)
     for box in boxes:
         if torch.rand(()) < 0.5:
             continue
@@ -51,9 +53,9 @@ def cut_boxes(n: int, size_hw: torch.Size | tuple[int, int], device: torch.devic
         h, w = (min(int((area * r) ** 0.5) + 1, most) for r, most in ((ratio, height), (1 / ratio, width)))
         y, x = int(torch.randint(height - h + 1, ())), int(torch.randint(width - w + 1, ()))
         box[:, y : y + h, x : x + w] = True
-    return boxes.to(device)
+    return own_rows(boxes).to(device)
 
 
 def mix(values: Tensor, boxes: Tensor) -> Tensor:
-    """CutMix: (n, c, h, w), each picture's box filled from the one before it."""
+    """CutMix: (n, c, h, w), each picture's box filled from the one before it in the same process."""
     return torch.where(boxes, values.roll(1, dims=0), values)

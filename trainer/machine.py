@@ -18,8 +18,15 @@ def choose_device(config: MachineConfig) -> torch.device:
     """The device asked for; "auto" is the first GPU, else the CPU.
 
     Raises:
-        ConfigError: torch does not know the device, or this machine has no such GPU.
+        ConfigError: torch does not know the device, this machine has no such GPU, or fp16 is asked of a CPU.
     """
+    device = _device(config)
+    if config.precision == "fp16" and device.type != "cuda":
+        raise ConfigError(f"machine.precision is fp16, which only GPUs compute, and the device is {device}; use auto")
+    return device
+
+
+def _device(config: MachineConfig) -> torch.device:
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -49,7 +56,9 @@ def keep_memory() -> None:
 
 
 def autocast(config: MachineConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The context of the forward pass: bf16 where asked for, or "auto" and computed by the hardware."""
+    """The context of the forward pass: bf16 or fp16 where asked for; with "auto", bf16 if the hardware computes it."""
+    if config.precision == "fp16":
+        return torch.autocast(device.type, torch.float16)
     wanted = config.precision == "bf16" or (config.precision == "auto" and has_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 

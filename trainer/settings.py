@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from segrt.runtime.placement import Fit
 
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 LOSSES = ("bce", "ce")
 SAMPLES = ("all", "trusted", "truth")
 TRUSTED = ("all", "list", "rule", "fraction")
@@ -131,7 +131,10 @@ class MachineConfig:
     """What the run may use of this machine. Changing it changes speed, and results by rounding alone."""
 
     device: str = "auto"  # "cpu", "cuda", "cuda:1", ...
-    precision: str = "auto"  # "bf16" where the hardware computes it, else "fp32": emulated bf16 is 8 times slower
+    precision: str = "auto"  # "bf16" where the hardware computes it, else "fp32": emulated bf16 is 8 times slower;
+    # "fp16" on GPUs without it
     threads: int = 0  # of torch in the training process; 0: torch's choice
     workers: int = 1  # loader processes; 0: load in the training process
     cache_mb: int = 0  # decoded pictures kept in memory, per process that loads; 0: decode anew each time
+    shares: int = 0  # parts of a batch with random draws of their own; 0: one per process. One process with 4 sees the
+    # batches that four would

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import distributed
 from .config import Config
 from .data import Sample
 from .noise.annotator import Annotator
@@ -33,17 +34,18 @@ def write_variants(samples: Sequence[Sample], config: Config, out: Path) -> dict
     folder = out / _fingerprint(config)
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[Path]] = {}
-    for sample in samples:
-        paths = [folder / f"{sample.name}_{variant}.png" for variant in range(config.method.correct.variants)]
-        found[sample.name] = paths
-        if all(path.is_file() for path in paths):
-            continue
-        image, mask = sample.read()
-        for variant, path in enumerate(paths):
-            key = int.from_bytes(hashlib.sha256(sample.name.encode()).digest()[:4], "little")
-            rng = np.random.default_rng((config.seed, SALT, key, variant))
-            annotator, severity = Annotator.draw(config.noise, rng), float(rng.uniform(0, 2))
-            _write(path, reannotate(mask, image, config.noise, severity, annotator, rng)[0])
+    with distributed.first_then_others():
+        for sample in samples:
+            paths = [folder / f"{sample.name}_{variant}.png" for variant in range(config.method.correct.variants)]
+            found[sample.name] = paths
+            if all(path.is_file() for path in paths):
+                continue
+            image, mask = sample.read()
+            for variant, path in enumerate(paths):
+                key = int.from_bytes(hashlib.sha256(sample.name.encode()).digest()[:4], "little")
+                rng = np.random.default_rng((config.seed, SALT, key, variant))
+                annotator, severity = Annotator.draw(config.noise, rng), float(rng.uniform(0, 2))
+                _write(path, reannotate(mask, image, config.noise, severity, annotator, rng)[0])
     return found
 
 

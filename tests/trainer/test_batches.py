@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from segrt import ConfigError
 from segrt.trainer.batches import Batches, Cache, Item, Stream, labelled, load_batches
 from segrt.trainer.config import Config, MachineConfig
 from segrt.trainer.data import open_folder
@@ -55,6 +56,19 @@ def test_streams_fill_each_batch_in_their_order(items, tiny):
     firsts = [batches[iteration].numbers.tolist() for iteration in range(4)]
     assert all(len(numbers) == 4 and numbers[0] == 0 for numbers in firsts)
     assert Counter(n for numbers in firsts for n in numbers[1:]) == Counter(list(range(6)) * 2)
+
+
+def test_shares_of_a_batch_are_what_one_process_makes_of_them_alone(items, tiny):
+    streams = [Stream(items, 4), Stream(items[:3], 2)]
+    whole = Batches(streams, tiny, GREY, 0, range(2), 2)[3]
+    assert torch.equal(whole.numbers, Batches(streams, tiny, GREY, 0)[3].numbers)
+    for share in range(2):
+        own = Batches(streams, tiny, GREY, 0, range(share, 2, 2), 2)[3]
+        assert all(torch.equal(part, every[share::2]) for part, every in zip(own, whole, strict=True))
+    config = replace(tiny, machine=replace(tiny.machine, shares=2))
+    assert torch.equal(next(load_batches(streams, config, GREY, range(3, 4))).images, whole.images)
+    with pytest.raises(ConfigError, match="3 samples of one kind, and 2 processes"):
+        load_batches([Stream(items, 3)], config, GREY, range(1))
 
 
 def test_all_masks_of_an_item_are_seen_from_the_same_place(items, tiny, tmp_path):

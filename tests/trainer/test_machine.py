@@ -25,6 +25,13 @@ def test_the_precision_is_the_one_asked_for(precision, wanted):
         assert torch.nn.functional.linear(torch.ones(2, 2), torch.ones(2, 2)).dtype == wanted
 
 
+def test_fp16_is_for_gpus():
+    with pytest.raises(ConfigError, match="fp16, which only GPUs compute, and the device is cpu; use auto"):
+        choose_device(MachineConfig(device="cpu", precision="fp16"))
+    with autocast(MachineConfig(precision="fp16"), CPU):  # the CPU computes it too, slowly: enough to see it chosen
+        assert torch.nn.functional.linear(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.float16
+
+
 def test_keeping_memory_can_be_asked_for_anywhere():
     keep_memory()
     assert torch.ones(1000, 1000).sum() == 1e6
