@@ -82,7 +82,9 @@ class ReviseConfig:
     min_probability: float = 0.5  # pixels below it become 255, ignored
     weight: str = "median"  # w = min(1, D(x, z) / median over trusted of D(x, t)); "raw": w = D(x, z)
     score: str = "discriminator"  # what is read as trust: "discriminator", the paper's; "agreement" of the image
-    # network with the revised label (soft minimum of its likelihood); "both", their product
+    # network with the revised label (soft minimum of its likelihood); "both", their product; "kept", the mean IoU of
+    # the given label with the revised one
+    power: float = 1.0  # of the weight: above 1 it tells more strongly between samples (segrt+)
     guide: float = 0.0  # weight of the image network's opinion in the revised label, 0..1 (segrt+)
 
 
@@ -131,7 +133,7 @@ CHOICES = {
     "adversarial.anchor": ("given", "corrected"),
     "revise.target": ("hard", "soft"),
     "revise.weight": ("median", "raw"),
-    "revise.score": ("discriminator", "agreement", "both"),
+    "revise.score": ("discriminator", "agreement", "both", "kept", "confidence"),
     "finetune.target": ("revised", "given", "unlabelled", "none"),
 }
 """The settings that are one of a few words."""
@@ -159,6 +161,22 @@ def problems(method: MethodConfig) -> list[str]:
         iterations = _value(method, f"{stage}.iterations")
         if not isinstance(iterations, int) or iterations < 1:
             found.append(f"method.{stage}.iterations must be 1 or more, found {iterations}")
+    for key, holds, wanted in (
+        ("correct.variants", method.correct.variants >= 1, "1 or more"),
+        ("correct.temperature", method.correct.temperature > 0, "above 0"),
+        ("correct.lr_scale", method.correct.lr_scale > 0, "above 0"),
+        ("discriminator.channels", min(method.discriminator.channels, default=0) >= 1, "one number or more, from 1"),
+        ("discriminator.lr_scale", method.discriminator.lr_scale > 0, "above 0"),
+        ("discriminator.adam_lr", method.discriminator.adam_lr > 0, "above 0"),
+        ("discriminator.mask_noise", method.discriminator.mask_noise >= 0, "0 or more"),
+        ("adversarial.lr_scale", method.adversarial.lr_scale > 0, "above 0"),
+        ("adversarial.bce_weight", method.adversarial.bce_weight >= 0, "0 or more"),
+        ("finetune.lr_scale", method.finetune.lr_scale > 0, "above 0"),
+        ("finetune.teacher_decay", 0 < method.finetune.teacher_decay < 1, "between 0 and 1"),
+        ("finetune.consistency", method.finetune.consistency >= 0, "0 or more"),
+    ):
+        if not holds:
+            found.append(f"method.{key} must be {wanted}, found {_value(method, key)}")
     if method.dual.scales < 1:
         found.append(f"method.dual.scales must be 1 or more, found {method.dual.scales}")
     if method.revise.target == "soft" and method.finetune.consistency > 0:

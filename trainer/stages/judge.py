@@ -24,7 +24,7 @@ from .setup import Setup, needs, open_networks
 SOFT_MINIMUM = 0.1
 """Temperature of the soft minimum over a label's pixels (Lad and Mueller 2023): low, so that a wrong region shows."""
 
-KINDS = ("discriminator", "agreement", "both", "kept")
+KINDS = ("discriminator", "agreement", "both", "kept", "confidence")
 """What trust can be read from: the values of method.revise.score."""
 
 ENOUGH = 200
@@ -52,10 +52,12 @@ class Judge:
         Args:
             seen, revised: what `look` gives.
             mask: (1, classes, *input_hw), `revised` of a label that is judged, the label itself of one that is right.
-            kind: of KINDS: the discriminator's, the image network's, their product, or the mean IoU of the given label
-                with the revised one; empty: as the settings say.
+            kind: of KINDS: the discriminator's, the image network's, their product, the mean IoU of the given label
+                with the revised one, or the label network's own confidence; empty: as the settings say.
         """
         kind = kind or self.settings.score
+        if kind == "confidence":
+            return class_confidence(revised, fitted.label.sum(1) > 0)
         if kind == "kept":
             given, found = ids_of(fitted.label), ids_of(revised)
             return mean_agreement(agreement(given, found, self.setup.config.noise.background))
@@ -92,10 +94,11 @@ class Reference:
     score: float  # their median, 0..1
     thresholds: Tensor  # (classes,) how sure the image network is of its own right pixels
     samples: int
+    power: float = 1.0
 
     def weight(self, score: float) -> float:
         """w of a sample that scores so, 0..1."""
-        return min(1.0, score / max(self.score, 1e-6))
+        return min(1.0, score / max(self.score, 1e-6)) ** self.power
 
 
 def calibrate_on_trusted(judge: Judge, samples: Sequence[Sample]) -> Reference:
@@ -134,7 +137,8 @@ def _measured(judge: Judge, samples: Sequence[Sample], kinds: Sequence[str]) -> 
         sums += (seen[0].cpu() * own).sum(dim=(1, 2))
         counts += own.sum(dim=(1, 2))
     thresholds = torch.where(counts > 0, sums / counts.clamp(min=1), 1.0)  # of a class never seen right: never sure
-    return [Reference(float(np.median(found)), thresholds, len(samples)) for found in scores]
+    power = judge.settings.power
+    return [Reference(float(np.median(found)), thresholds, len(samples), power) for found in scores]
 
 
 def ids_of(mask: Tensor) -> NDArray[np.uint8]:
@@ -146,6 +150,23 @@ def ids_of(mask: Tensor) -> NDArray[np.uint8]:
 def likelihood(probabilities: Tensor, ids: Tensor) -> Tensor:
     """(n, classes, h, w), (n, h, w) -> (n, h, w): what the classes `ids` get."""
     return probabilities.gather(1, ids[:, None])[:, 0]
+
+
+def class_confidence(revised: Tensor, known: Tensor) -> float:
+    """How sure the label network is of its own answer: mean over its pixels of a class, then over the classes.
+
+    Class by class, as mean IoU counts them: the large ones, always sure, would hide a doubtful small one.
+
+    Args:
+        revised: (1, classes, h, w) probabilities.
+        known: (1, h, w) bool.
+    """
+    best, ids = revised.max(dim=1)
+    best, ids = best[known], ids[known]
+    sums = torch.zeros(revised.shape[1], device=best.device).index_add_(0, ids, best)
+    counts = torch.bincount(ids, minlength=revised.shape[1])
+    present = counts > 0
+    return float((sums[present] / counts[present]).mean()) if present.any() else 0.0
 
 
 def soft_minimum(values: Tensor, known: Tensor) -> float:
