@@ -141,6 +141,8 @@ def normalise(batch: Tensor, spec: ModelSpec, order: ColourOrder) -> Tensor:
 def enlarge(logits: Tensor, placement: Placement) -> Tensor:
     """(n, classes, h, w) logits of the whole input -> the same over the seen part of the frame, at its own pixels."""
     (height, width), source, target = placement.input_hw, placement.source, placement.target
+    if (target.width, target.height) == (width, height):  # nothing is padded: a plain resize, several times faster
+        return F.interpolate(logits, size=(source.height, source.width), mode="bilinear", align_corners=False)
     y = (torch.arange(source.height, device=logits.device) + 0.5) * (target.height / source.height) + target.y
     x = (torch.arange(source.width, device=logits.device) + 0.5) * (target.width / source.width) + target.x
     grid_y, grid_x = torch.meshgrid(2 * y / height - 1, 2 * x / width - 1, indexing="ij")

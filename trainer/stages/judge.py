@@ -98,7 +98,8 @@ class Reference:
 
     def weight(self, score: float) -> float:
         """w of a sample that scores so, 0..1."""
-        return min(1.0, score / max(self.score, 1e-6)) ** self.power
+        weight: float = min(1.0, score / max(self.score, 1e-6)) ** self.power
+        return weight
 
 
 def calibrate_on_trusted(judge: Judge, samples: Sequence[Sample]) -> Reference:
