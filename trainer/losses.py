@@ -1,4 +1,7 @@
-"""The losses of the segmentation and the label network, and of generator and discriminator."""
+"""The losses of the segmentation and the label network, and of generator and discriminator.
+
+Where several processes share a batch, each gets its part of the loss of the whole: the parts add up (distributed.py).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .config import IGNORE_ID
+from .distributed import mean, total
 
 
 def segmentation_loss(
-    logits: Tensor, target: Tensor, kind: str = "ce", weights: Tensor | None = None, smooth: float = 0.0
+    logits: Tensor,
+    target: Tensor,
+    kind: str = "ce",
+    weights: Tensor | None = None,
+    smooth: float = 0.0,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """Mean over known pixels; coarse logits are enlarged first, as they will be in use.
 
@@ -22,6 +31,7 @@ def segmentation_loss(
         target: (n, H, W) int64 ids, 255 where unknown; or (n, classes, H, W) probabilities, all zero where unknown.
         kind: "bce" or "ce".
         weights: (n, 1, 1) or (n, H, W), >= 0: L_wbce, normalised by their sum so that they do not rescale the step.
+        class_weights: (classes,): what a pixel of each true class counts.
         smooth: share of border-aware label smoothing, 0..1; see `smooth_borders`.
     """
     if logits.shape[-2:] != target.shape[-2:]:
@@ -36,7 +46,17 @@ def segmentation_loss(
             wanted = torch.lerp(wanted, smooth_borders(wanted), smooth)
         each = _soft_loss(logits, wanted, kind) * known
     counted = known if weights is None else known * weights
-    return (each * counted).sum() / counted.sum().clamp(min=1e-6)  # a batch without known pixels gives 0, not NaN
+    if class_weights is not None:
+        counted = counted * weight_map(target, class_weights)
+    known_pixels = total(counted.sum()).clamp(min=1e-6)  # a batch without known pixels gives 0, not NaN
+    return (each * counted).sum() / known_pixels
+
+
+def weight_map(target: Tensor, class_weights: Tensor) -> Tensor:
+    """(n, H, W) ids or (n, classes, H, W) probabilities -> (n, H, W) weights by class; 255 gets the first one's."""
+    if target.ndim == 4:
+        return torch.einsum("nchw,c->nhw", target, class_weights)
+    return class_weights[torch.where(target == IGNORE_ID, 0, target)]
 
 
 def one_hot(ids: Tensor, classes: int) -> Tensor:
@@ -69,13 +89,14 @@ def adversarial_loss(scores: Tensor, saturating: bool) -> Tensor:
     As written, log(1 - D) saturates: a discriminator trained before leaves the generator no gradient. -log D has the
     same fixed point.
     """
-    return -F.softplus(scores).mean() if saturating else F.softplus(-scores).mean()
+    return -mean(F.softplus(scores)) if saturating else mean(F.softplus(-scores))
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, real_target: float) -> Tensor:
     """The discriminator's part of L_adv, from its logits; `real_target` below 1 is one-sided label smoothing."""
     bce = F.binary_cross_entropy_with_logits
-    return bce(real, torch.full_like(real, real_target)) + bce(fake, torch.zeros_like(fake))
+    of_real = bce(real, torch.full_like(real, real_target), reduction="none")
+    return mean(of_real) + mean(bce(fake, torch.zeros_like(fake), reduction="none"))
 
 
 def straight_through(probabilities: Tensor) -> Tensor:

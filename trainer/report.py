@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from . import distributed
 from .config import Config
 
 EVERY = 20
@@ -25,40 +28,54 @@ EVERY = 20
 class Report:
     """A stage's log. Use with `with`; `out`/log.jsonl and `out`/tensorboard grow when a run resumes.
 
+    Of several processes only the first one writes, and what it writes is the sum of all their losses.
+
     Args:
         name: of the stage, for the progress bar.
         first, total: iterations done before, and of the whole stage.
     """
 
     def __init__(self, out: Path, config: Config, name: str, first: int, total: int) -> None:
-        out.mkdir(parents=True, exist_ok=True)
         self.config, self.name, self.total, self.console = config, name, total, Console(stderr=True)
-        self.lines = (out / "log.jsonl").open("a", encoding="utf-8")
+        self._start_window()
+        self.writes = distributed.is_first()
+        if not self.writes:
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        self.lines = _reopened(out / "log.jsonl", first)
         self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=first)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.progress = Progress(*columns, console=self.console)
         self.bar = self.progress.add_task(name, total=total, completed=first)
-        self._start_window()
 
     def __enter__(self) -> Report:
-        self.progress.start()
+        if self.writes:
+            self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
-        self.writer.close()
-        self.lines.close()
+        if self.writes:
+            self.progress.stop()
+            self.writer.close()
+            self.lines.close()
 
-    def step(self, done: int, losses: Mapping[str, Tensor], rate: float, waited_s: float) -> None:
-        """Note one iteration; `waited_s` is how long the loop waited for the loader."""
-        self.losses.append({name: float(loss.detach()) for name, loss in losses.items()})
+    def step(self, done: int, losses: Mapping[str, Tensor], rate: float, waited_s: float) -> dict[str, float]:
+        """Note one iteration; returns the losses of the whole batch.
+
+        Args:
+            losses: this process's parts of them.
+            waited_s: how long the loop waited for the loader.
+        """
+        whole = distributed.total(torch.stack([loss.detach().float() for loss in losses.values()])).tolist()
+        summed = dict(zip(losses, whole, strict=True))
+        self.losses.append(summed)
         self.waited_s += waited_s
-        if done % EVERY == 0 or done == self.total:
+        if self.writes and (done % EVERY == 0 or done == self.total):
             took_s = time.perf_counter() - self.since_s
             figures = {
-                **{name: float(np.mean([losses[name] for losses in self.losses])) for name in losses},
+                **{name: float(np.mean([each[name] for each in self.losses])) for name in losses},
                 "learning_rate": rate,
                 "images_per_s": len(self.losses) * self.config.supervised.batch / took_s,
                 "waiting_share": self.waited_s / took_s,  # near 0: the network binds; near 1: the loader does
@@ -68,6 +85,7 @@ class Report:
                 self.bar, completed=done, description=f"{self.name} {next(iter(figures.values())):.3f}"
             )
             self._start_window()
+        return summed
 
     def evaluation(self, done: int, iou: NDArray[np.float64]) -> dict[str, float]:
         """Note IoU per class on the validation split, and return it by name."""
@@ -78,6 +96,8 @@ class Report:
 
     def figures(self, done: int, figures: Mapping[str, float]) -> None:
         """Note what was measured, for people at once and for the log."""
+        if not self.writes:
+            return
         self._write(done, figures)
         self.console.print(f"{self.name} iteration {done}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
         self._start_window()
@@ -90,6 +110,8 @@ class Report:
             masks: (n, h, w) uint8 ids.
             logits: (n, classes, h', w').
         """
+        if not self.writes:
+            return
         count = min(4, len(images))
         answer = torch.nn.functional.interpolate(logits[:count].detach().float(), size=masks.shape[-2:]).argmax(1)
         rows = [images[:count].float() / 255]
@@ -109,3 +131,14 @@ class Report:
         self.losses: list[dict[str, float]] = []
         self.waited_s = 0.0
         self.since_s = time.perf_counter()
+
+
+def _reopened(path: Path, first: int) -> TextIO:
+    """A log to go on with after `first` iterations: what an interrupted run noted after its checkpoint is left out."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["iteration"] <= first]
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_text("".join(kept if first else []), encoding="utf-8")
+        partial.replace(path)
+    return path.open("a", encoding="utf-8")

@@ -112,6 +112,8 @@ class SupervisedConfig:
     samples: str = "all"  # "all" by their given labels (S0); "trusted" alone (S1); "truth": the noisy by their truth,
     # the upper bound that only a measurement can have
     loss: str = "bce"  # the paper's binary cross entropy, one class against the rest; or "ce", softmax
+    balance: float = 0.0  # power of the class weights median / frequency of the trusted labels: 0 none, as the paper;
+    # 0.5 to 1 where some classes are rare, as street posts are: else they are learnt last and revised away
     optimizer: str = "sgd"  # momentum 0.9, the paper's; or "adamw"
     lr: float = 0.007  # the paper's for SGD; AdamW's usual is 1e-3
     encoder_lr: float = 1.0  # times lr, where the encoder starts from given weights
@@ -122,7 +124,7 @@ class SupervisedConfig:
     calibrate: bool = False  # shift each class's logits for whole pictures at the end (trainer/calibrate.py)
     ema: float = 0.0  # decay of the averaged weights that are evaluated and exported; 0: none, as in the paper
     checkpoint_every: int = 100
-    evaluate_every: int = 500
+    evaluate_every: int = 500  # on the validation split, and in the end; 0: never
     pictures_every: int = 500
 
 

@@ -56,5 +56,6 @@ def _write(path: Path, mask: NDArray[np.uint8]) -> None:
 
 
 def _fingerprint(config: Config) -> str:
-    told = json.dumps([asdict(config.noise), config.seed, config.method.correct.variants], sort_keys=True)
+    data = [config.data.root, config.data.train, config.data.masks]
+    told = json.dumps([asdict(config.noise), config.seed, config.method.correct.variants, data], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:12]

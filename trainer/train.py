@@ -10,17 +10,24 @@ from rich.console import Console
 
 from segrt.runtime.errors import ConfigError
 
+from . import distributed
 from .checkpoint import Checkpoint, load
 from .config import Config
 from .stages import adversarial, correct, discriminate, finetune, revise, supervised
 from .stages.revise import RECORDS
-from .stages.setup import LAST, MODEL, finished
+from .stages.setup import LAST, MODEL, finished, handed_on
 
 STAGES = ("supervised", "segment", "correct", "discriminate", "adversarial", "revise", "finetune")
 """All of them, in the order of the paper: "supervised" is S0 on all labels, "segment" S1 on the trusted ones."""
 
-BEFORE = {"correct": "segment", "discriminate": "correct", "adversarial": "discriminate", "revise": "adversarial"}
-"""The stage whose checkpoint a stage starts from; "finetune" takes the segmenter of "segment"."""
+BEFORE = {
+    "correct": "segment",
+    "discriminate": "correct",
+    "adversarial": "discriminate",
+    "revise": "adversarial",
+    "finetune": "segment",
+}
+"""The stage whose checkpoint a stage starts from."""
 
 
 def folder_of(stage: str, out: Path) -> Path:
@@ -39,8 +46,7 @@ def run_stage(stage: str, config: Config, out: Path, start: Checkpoint | None = 
     Raises:
         ConfigError: unknown stage, an unfinished run that is not to be resumed, or the stage before has not been run.
     """
-    if stage not in STAGES:
-        raise ConfigError(f"stage {stage!r} is unknown; known are {', '.join(STAGES)}")
+    _needed(stage, config)
     own = folder_of(stage, out)
     last = own / LAST
     if last.exists() and not resume:
@@ -48,7 +54,9 @@ def run_stage(stage: str, config: Config, out: Path, start: Checkpoint | None = 
     if last.exists():
         start = load(last)
     elif start is None:
-        start = _start_of(stage, out)
+        start = _start_of(stage, config, out)
+    else:  # first weights: never an interrupted run to go on with
+        start = replace(start, groups=handed_on(start))
     if stage == "revise":
         revise.run(config, own, start)
         return own / RECORDS
@@ -71,14 +79,21 @@ RUN: dict[str, Callable[[Config, Path, Checkpoint | None], Checkpoint]] = {
 
 
 def run_all(config: Config, out: Path, *, resume: bool = False) -> Path:
-    """Run the stages of `config.stages`, leaving out those that are finished; returns what the last one leaves."""
+    """Run the stages of `config.stages`, leaving out those that are finished; returns what the last one leaves.
+
+    Raises:
+        ConfigError: also where a later stage could not run, before the first one starts.
+    """
+    distributed.launch(config.machine)
+    _check_order(config, out)
     result = out
     for stage in config.stages:
         own = folder_of(stage, out)
         done = own / (RECORDS if stage == "revise" else MODEL)
         complete = done.exists() and (stage == "revise" or _complete(stage, own))
         if complete and resume:
-            Console(stderr=True).print(f"stage {stage} is finished: {done}", soft_wrap=True)
+            if distributed.is_first():
+                Console(stderr=True).print(f"stage {stage} is finished: {done}", soft_wrap=True)
             result = done
             continue
         result = run_stage(stage, config, out, resume=resume)
@@ -90,13 +105,48 @@ def _complete(stage: str, folder: Path) -> bool:
     return checkpoint is not None and checkpoint.stage == stage
 
 
-def _start_of(stage: str, out: Path) -> Checkpoint | None:
+def _check_order(config: Config, out: Path) -> None:
+    """Raise a ConfigError where a stage is unknown, or what it needs will not be there: hours may lie between."""
+    for number, stage in enumerate(config.stages):
+        needed = _needed(stage, config)
+        if needed and needed not in config.stages[:number] and not _is_there(needed, out):
+            raise ConfigError(f"stage {stage!r} starts from what {needed!r} leaves; put {needed!r} before it in stages")
+        if config.data.trusted == "all" and _learns_from_noisy(stage, config):
+            raise ConfigError(
+                f"stage {stage!r} learns from noisy samples, but data.trusted is 'all': no sample is noisy"
+            )
+
+
+def _needed(stage: str, config: Config) -> str:
+    """The stage without which this one cannot run; "" for the first ones.
+
+    Raises:
+        ConfigError: unknown stage.
+    """
+    if stage not in STAGES:
+        raise ConfigError(f"stage {stage!r} is unknown; known are {', '.join(STAGES)}")
+    if stage == "finetune":
+        return "revise" if config.method.finetune.target == "revised" else "segment"
+    return {**BEFORE, "revise": "discriminate"}.get(stage, "")  # S4 is optional
+
+
+def _learns_from_noisy(stage: str, config: Config) -> bool:
+    return stage in ("discriminate", "adversarial") or (stage == "finetune" and config.method.finetune.target != "none")
+
+
+def _is_there(stage: str, out: Path) -> bool:
+    return (folder_of(stage, out) / (RECORDS if stage == "revise" else MODEL)).is_file()
+
+
+def _start_of(stage: str, config: Config, out: Path) -> Checkpoint | None:
     if stage in ("supervised", "segment"):
         return None
-    needed = "segment" if stage == "finetune" else BEFORE[stage]
+    needed = BEFORE[stage]
+    if stage == "finetune" and config.method.revise.target == "soft":
+        needed = "adversarial"  # soft targets are the corrector's own answers
     found = finished(out / needed)
-    if found is None and stage == "revise":  # S4 is optional: S2's corrector with S3's discriminator revise too
-        found = finished(out / "discriminate")
+    if found is None and needed == "adversarial" and not (out / needed / LAST).exists():
+        found = finished(out / "discriminate")  # S4 is optional: S2's corrector with S3's discriminator revise too
     if found is None:
         raise ConfigError(
             f"stage {stage!r} starts from {out / needed / MODEL}, which does not exist; run {needed!r} first"

@@ -32,7 +32,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace) -> int:
     """Train, and say where the result lies."""
     try:
-        from .. import train
+        from .. import distributed, train
     except ModuleNotFoundError as error:
         raise ConfigError(f"training needs {error.name}; install it: pip install 'segrt[train]'") from None
     from rich.console import Console
@@ -53,11 +53,15 @@ def run(options: argparse.Namespace) -> int:
     else:
         start = load(options.start) if options.start is not None else None
         result = train.run_stage(options.stage, config, out, start, resume=options.resume)
+    if not distributed.is_first():
+        distributed.leave()
+        return 0
     figures = {}
     if result.suffix == ".safetensors":
         figures = {name: value for name, value in load(result).figures.items() if name.startswith("val_iou")}
     told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
     Console().print(f"{result}{': ' if told else ''}{told}", soft_wrap=True)
+    distributed.leave()
     return 0
 
 

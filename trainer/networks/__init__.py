@@ -30,6 +30,11 @@ class Kind:
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     colour_order: ColourOrder = ColourOrder.RGB
 
+    @property
+    def image_gain(self) -> float:
+        """What brings this network's input to about -1..1, for networks that see masks of 0 and 1 beside it."""
+        return sum(self.std) / len(self.std) / 127.5
+
 
 NETWORKS = {
     "unet": Kind(lambda classes, config: UNet(classes, config.width, config.depth)),
@@ -59,17 +64,20 @@ def kind_of(config: NetworkConfig) -> Kind:
     return NETWORKS[config.name]
 
 
-def build_network(config: NetworkConfig, classes: int, size_hw: tuple[int, int] | None = None) -> nn.Module:
+def build_network(config: NetworkConfig, classes: int, *sizes_hw: tuple[int, int]) -> nn.Module:
     """Build a network with fresh weights; `load_encoder` gives it pretrained ones.
 
+    Args:
+        sizes_hw: of the inputs that it will be given.
     Raises:
-        ConfigError: unknown name, or `size_hw` is no multiple of what the network halves down to.
+        ConfigError: unknown name or part to freeze, or a size is no multiple of what the network halves down to.
     """
     network = kind_of(config).build(classes, config)
     multiple = network.multiple
     assert isinstance(multiple, int)
-    if size_hw is not None and any(length % multiple for length in size_hw):
-        raise ConfigError(f"network {config.name!r} needs sizes that are multiples of {multiple}, found {size_hw}")
+    for size_hw in sizes_hw:
+        if any(length % multiple for length in size_hw):
+            raise ConfigError(f"network {config.name!r} needs sizes that are multiples of {multiple}, found {size_hw}")
     for part in config.frozen:
         parameters = [p for name, p in network.named_parameters() if name.startswith(part + ".")]
         if not parameters:
@@ -77,6 +85,13 @@ def build_network(config: NetworkConfig, classes: int, size_hw: tuple[int, int] 
         for parameter in parameters:
             parameter.requires_grad_(False)
     return network
+
+
+def training_mode(network: nn.Module, config: NetworkConfig) -> None:
+    """Batch norms learn from each batch, but for those of frozen parts."""
+    network.train()
+    for part in config.frozen:
+        network.get_submodule(part).eval()
 
 
 def load_encoder(network: nn.Module, config: NetworkConfig) -> None:

@@ -34,8 +34,9 @@ class ScaledNetwork(Protocol):
 class Corrector(nn.Module):
     """The label network and its link: a wrong label and the image decoder's maps in, the revised label's logits out."""
 
-    def __init__(self, classes: int, image: ScaledNetwork, config: DualConfig) -> None:
+    def __init__(self, classes: int, image: ScaledNetwork, config: DualConfig, image_gain: float = 1.0) -> None:
         super().__init__()
+        self.image_gain = image_gain
         if not config.scales <= len(image.channels):
             raise ConfigError(
                 f"method.dual.scales is {config.scales}, but the image network has {len(image.channels)} decoder "
@@ -55,7 +56,9 @@ class Corrector(nn.Module):
         concat = config.fuse == "concat"
         self.fuse = nn.ModuleList(nn.Conv2d(2 * c, c, 1) for c in channels[self.first :]) if concat else None
         self.head = nn.Conv2d(channels[-1], classes, kernel_size=1)
-        self.alpha = nn.Parameter(torch.full((1,), 3.0)) if config.residual else None  # sigmoid(3): trust the label 95 %
+        self.alpha = (
+            nn.Parameter(torch.full((1,), 3.0)) if config.residual else None
+        )  # sigmoid(3): trust the label 95 %
         _init(self, config.init)
 
     def forward(self, label: Tensor, image: Tensor, visual: tuple[Tensor, Sequence[Tensor]]) -> Tensor:
@@ -72,7 +75,7 @@ class Corrector(nn.Module):
         if self.config.detach_visual:
             bottleneck, maps = bottleneck.detach(), [f.detach() for f in maps]
         rgb = self.config.label_input == "mask+rgb"
-        skips = [self.stem(torch.cat([label, image], dim=1) if rgb else label)]
+        skips = [self.stem(torch.cat([label, image * self.image_gain], dim=1) if rgb else label)]
         for block in self.down:
             skips.append(block(self.pool(skips[-1])))
         b, h = skips.pop(), None  # the label decoder's map b_k, the link's state h_k

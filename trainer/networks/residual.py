@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -23,13 +25,19 @@ class ResidualBlock(nn.Module):
         self.between = nn.Sequential(_norm(norm, outputs), nn.ReLU())
         self.conv2 = _conv(norm, outputs, outputs, 3, 1)
         changes = inputs != outputs or stride != 1
-        self.project = _conv(norm, inputs, outputs, 1, stride) if changes else None
+        self.project = _conv(norm, inputs, outputs, 1, 1) if changes else None
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
         y = self.before(x)
         residual: Tensor = self.conv2(self.between(self.conv1(y)))
-        return residual + (x if self.project is None else self.project(y))
+        if self.project is None:
+            return residual + x
+        # Strided by slicing: of a 1x1 convolution with stride and few channels, oneDNN's backward pass writes past its
+        # buffer (uxlfoundation/oneDNN#6035; the heap is destroyed, or the gradient wrong).
+        projected: Tensor = self.project(y[..., :: self.stride, :: self.stride])
+        return residual + projected
 
 
 def _conv(norm: str, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
@@ -41,5 +49,5 @@ def _norm(norm: str, channels: int) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "group":
-        return nn.GroupNorm(min(8, channels), channels)
+        return nn.GroupNorm(math.gcd(8, channels), channels)
     return nn.Identity()

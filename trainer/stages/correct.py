@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,21 +11,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import machine
+from segrt.runtime.errors import ConfigError, ModelError
+
+from .. import distributed, machine
 from ..batches import Item, Stream, labelled
-from ..checkpoint import Checkpoint, load, load_state
+from ..checkpoint import Checkpoint, load
 from ..config import Config
 from ..data import Sample
+from ..descent import Descent
 from ..losses import one_hot, segmentation_loss, to_probabilities
-from ..networks import build_network
 from ..networks.dual import Corrector
-from ..optimize import build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..optimize import build_optimizer, set_learning_rate
 from ..report import Report
 from ..synthetic import write_variants
 from .revision import revision_gain
-from .setup import LAST, Setup, finished, handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
+from .setup import (
+    LAST,
+    Setup,
+    finished,
+    handed_on,
+    keep,
+    needs,
+    open_networks,
+    open_segmenter,
+    resumable,
+    seed_iteration,
+    set_up,
+)
 from .supervised import STAGE as SUPERVISED
-from .supervised import limit_gradient, train_segmenter
+from .supervised import train_segmenter
 
 STAGE, SALT = "correct", 2
 
@@ -47,9 +61,10 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
     variants = write_variants(setup.train.trusted, config, out / "synthetic")
     predictors = Predictors(setup, start, network, learnt, out)
     optimizer = build_optimizer(trained := generator(network, corrector, config), config)
-    first, figures = resumable(STAGE, start), dict(start.figures)
+    descent = Descent(trained, optimizer, config, setup.device)
+    first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
     if first:
-        restore_optimizer(optimizer, start.groups["optimizer"])
+        descent.restore(start.groups["optimizer"])
 
     items = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
     batches = setup.batches([Stream(items, loop.batch)], range(first, own.iterations), SALT)
@@ -69,11 +84,10 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                 with torch.set_grad_enabled(not config.method.dual.detach_visual):
                     visual = network.decode(x)  # type: ignore[operator]
                 logits = corrector(label, x, visual)  # (n, classes, h, w)
-            loss = segmentation_loss(logits.float(), t, loop.loss)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            limit_gradient(trained, loop.clip, iteration)
-            optimizer.step()
+                loss = segmentation_loss(logits.float(), t, loop.loss, class_weights=setup.class_weights)
+                if not config.method.dual.detach_visual:
+                    loss = loss + own_loss(network, visual, t, config)
+            descent.step(loss, iteration)
 
             done, last = iteration + 1, iteration + 1 == own.iterations
             report.step(done, {"loss": loss}, rate, waited_s)
@@ -84,10 +98,20 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                 report.figures(done, figures)
             if done % loop.checkpoint_every == 0 or last:
                 parts = handed_on(start, network=network.state_dict(), corrector=corrector.state_dict())
-                groups = {**parts, "optimizer": optimizer_tensors(optimizer)}
+                groups = {**parts, "optimizer": descent.tensors()}
                 checkpoint = Checkpoint(config, STAGE, done, groups, figures)
-                keep(checkpoint, out, parts, final=last)
+                keep(checkpoint, out, {k: v for k, v in parts.items() if k != "snapshot"}, final=last)
     return checkpoint
+
+
+def own_loss(network: nn.Module, visual: tuple[Tensor, list[Tensor]], truth: Tensor, config: Config) -> Tensor:
+    """The image network's own loss, beside a label loss that moves it: it must stay a segmenter.
+
+    Args:
+        visual: what its `decode` gave; truth: (n, h, w) ids of the same pictures, the first of the batch.
+    """
+    logits = network.head(visual[1][-1][: len(truth)])  # type: ignore[operator]
+    return segmentation_loss(logits.float(), truth, config.supervised.loss)
 
 
 def generator(network: nn.Module, corrector: Corrector, config: Config) -> nn.Module:
@@ -115,10 +139,19 @@ class Predictors:
         if self.own.predictions == "final":
             self.networks = [network]
         elif self.own.predictions == "snapshot":
-            early = needs(start, "snapshot", STAGE, "segment").groups["snapshot"]
-            self.networks = [_loaded(setup, early)]
+            if "snapshot" not in start.groups:
+                raise ModelError(
+                    "method.correct.predictions is 'snapshot', but the segmenter to start from kept none: run stage "
+                    "'segment' with this setting, or choose 'folds'"
+                )
+            self.networks = [_loaded(setup, start.groups["snapshot"])]
         else:
             self.folds = self.own.folds
+            if len(samples) < self.folds:
+                raise ConfigError(
+                    f"method.correct.folds is {self.folds}, but only {len(samples)} trusted samples are left to learn "
+                    "from; trust more, or set method.correct.predictions to 'snapshot'"
+                )
             weights = [_train_fold(setup, samples, fold, out / f"fold{fold}").weights for fold in range(self.folds)]
             self.networks = [_loaded(setup, each) for each in weights]
 
@@ -157,14 +190,12 @@ def wrong_labels(
     predicted = predictors(x, numbers, config.supervised.loss) * (truth != 255)[:, None]
     if source == "predicted":
         return predicted
-    return torch.where((torch.rand(len(x)) < 0.5).to(x.device).view(-1, 1, 1, 1), predicted, drawn)
+    coins = distributed.own_rows(torch.rand(distributed.world() * len(x))) < 0.5
+    return torch.where(coins.to(x.device).view(-1, 1, 1, 1), predicted, drawn)
 
 
-def _loaded(setup: Setup, weights: dict[str, Tensor] | object) -> nn.Module:
-    network = build_network(setup.config.network, len(setup.config.data.classes), setup.config.supervised.crop_hw)
-    load_state(network, weights, "the network that predicts wrong labels")  # type: ignore[arg-type]
-    network.to(setup.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.eval()
+def _loaded(setup: Setup, weights: Mapping[str, Tensor]) -> nn.Module:
+    return open_segmenter(setup, weights, "the network that predicts wrong labels").eval()
 
 
 def _train_fold(setup: Setup, samples: Sequence[Sample], fold: int, out: Path) -> Checkpoint:

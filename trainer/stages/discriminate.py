@@ -8,20 +8,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import machine
+from .. import distributed, machine
 from ..batches import Item, Stream, labelled
 from ..checkpoint import Checkpoint
 from ..config import Config
+from ..descent import Descent
 from ..losses import discriminator_loss, one_hot, straight_through, to_probabilities
 from ..networks.discriminator import Discriminator
-from ..optimize import build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..optimize import build_optimizer, set_learning_rate
 from ..report import Report
 from ..synthetic import write_variants
 from .correct import split_held_out
+from .judge import Judge, reference_figures
 from .setup import handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
-from .supervised import limit_gradient
 
 STAGE, SALT = "discriminate", 3
+
+RECENT = "recent_accuracy"
 
 
 def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoint:
@@ -40,17 +43,19 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
     learnt, _ = split_held_out(setup.train.trusted, config)
     variants = write_variants(setup.train.trusted, config, out.parent / "correct" / "synthetic")
     optimizer = build_optimizer(discriminator, config, own.optimizer)
-    first, figures = resumable(STAGE, start), dict(start.figures)
+    descent = Descent(discriminator, optimizer, config, setup.device)
+    first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
+    right: list[float] = figures.pop(RECENT, [])  # shares told apart lately
     if first:
-        restore_optimizer(optimizer, start.groups["optimizer"])
+        descent.restore(start.groups["optimizer"])
 
     half = max(1, loop.batch // 2)
     trusted = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
     noisy = [Item(item.image, (item.masks[0], item.masks[0])) for item in labelled(setup.train.noisy)]
     batches = setup.batches([Stream(trusted, half), Stream(noisy, half)], range(first, own.iterations), SALT)
+    half = distributed.part(half)
     network.eval()
     corrector.eval()
-    right: list[float] = []
     with Report(out, config, STAGE, first, own.iterations) as report:
         for iteration in range(first, own.iterations):
             waiting_since = time.perf_counter()
@@ -71,22 +76,22 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                     discriminator, x[:half], one_hot(t[:half], len(config.data.classes)), x, fake, own.mask_noise
                 )
             loss = discriminator_loss(real.float(), fakes.float(), own.real_target)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            limit_gradient(discriminator, loop.clip, iteration)
-            optimizer.step()
+            descent.step(loss, iteration)
 
             done, last = iteration + 1, iteration + 1 == own.iterations
-            accuracy = ((real > 0).float().mean() + (fakes < 0).float().mean()) / 2
-            report.step(done, {"loss": loss, "accuracy": accuracy}, rate, waited_s)
-            right = [*right[-49:], float(accuracy)]
+            accuracy = (distributed.mean((real > 0).float()) + distributed.mean((fakes < 0).float())) / 2
+            whole = report.step(done, {"loss": loss, "accuracy": accuracy}, rate, waited_s)
+            right = [*right[-49:], whole["accuracy"]]
             if last:
                 figures = {**figures, "discriminator_accuracy": sum(right) / len(right)}
                 report.figures(done, {"discriminator_accuracy": figures["discriminator_accuracy"]})
+                judge = Judge(setup, network, corrector, discriminator)
+                figures = {**figures, **reference_figures(judge, setup.train.trusted)}
             if done % loop.checkpoint_every == 0 or last:
                 parts = handed_on(start, discriminator=discriminator.state_dict())
-                groups = {**parts, "optimizer": optimizer_tensors(optimizer)}
-                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
+                groups = {**parts, "optimizer": descent.tensors()}
+                told = figures if last else {**figures, RECENT: right}
+                checkpoint = Checkpoint(config, STAGE, done, groups, told)
                 keep(checkpoint, out, parts, final=last)
     return checkpoint
 
@@ -108,6 +113,6 @@ def score_together(
     `noise` is the std of the Gaussian noise on the masks.
     """
     masks = torch.cat([real, fake])
-    masks = masks + noise * torch.randn_like(masks)
+    masks = masks + noise * distributed.noise_like(masks)
     scores: Tensor = discriminator(torch.cat([x_real, x_fake]), masks)
     return scores[: len(real)], scores[len(real) :]

@@ -13,20 +13,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from segrt.runtime.errors import ModelError
+from segrt.runtime.errors import ConfigError, ModelError
 
-from .. import machine
+from .. import distributed, machine
 from ..batches import Item, Stream
 from ..checkpoint import Checkpoint, load_state
 from ..config import Config
 from ..consistency import cut_boxes, disturb, mix, teach
+from ..descent import Descent
 from ..evaluate import evaluate, predictor
 from ..losses import one_hot, segmentation_loss, to_probabilities
-from ..optimize import Average, build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..networks import training_mode
+from ..optimize import Average, build_optimizer, set_learning_rate
 from ..report import Report
 from .revise import FLAGS, MASKS, read_records
-from .setup import Setup, handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
-from .supervised import limit_gradient
+from .setup import Setup, handed_on, keep, needs, open_networks, open_segmenter, resumable, seed_iteration, set_up
 
 STAGE, SALT = "finetune", 5
 
@@ -35,30 +36,36 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
     """Fine-tune the segmenter in `start`, or go on where a checkpoint of this stage stopped.
 
     Args:
+        start: with soft targets it must hold the corrector too.
         revised: the folder that `revise` wrote; needed for target "revised".
     Returns:
         The last checkpoint; its "network" (or "average") is what is evaluated and exported.
     """
     start = needs(start, "network", STAGE, "segment")
     setup, loop, own = set_up(config), config.supervised, config.method.finetune
-    network, corrector, _ = open_networks(setup, start)
     trusted, noisy, weights = targets(setup, revised)
-    optimizer, average = build_optimizer(network, config), Average(network, loop.ema)
+    network = open_segmenter(setup, start.weights, "the checkpoint to start from")
+    optimizer = build_optimizer(network, config)
+    descent, average = Descent(network, optimizer, config, setup.device), Average(network, loop.ema)
     teacher, teaching = Average(network, own.teacher_decay), copy.deepcopy(network).eval()
-    taught = own.target == "unlabelled" or own.consistency > 0
+    taught = bool(noisy) and (own.target == "unlabelled" or own.consistency > 0)
     soft = own.target == "revised" and config.method.revise.target == "soft"
+    eyes, corrector = open_networks(setup, needs(start, "corrector", STAGE, "correct"))[:2] if soft else (network, None)
     doubt = own.flagged if own.target == "revised" else 0.0
-    first, figures = resumable(STAGE, start), dict(start.figures)
+    first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
     if first:
         load_state(network, start.groups["network"], "the checkpoint to resume from")
-        restore_optimizer(optimizer, start.groups["optimizer"])
+        descent.restore(start.groups["optimizer"])
         average.load(start.groups.get("average", {}))
         teacher.load(start.groups.get("teacher", {}))
+        if soft:
+            load_state(eyes, start.groups["eyes"], "the checkpoint to resume from")
 
-    of_trusted = loop.batch if not noisy else max(1, round(own.trusted_share * loop.batch))
+    of_trusted = min(max(1, round(own.trusted_share * loop.batch)), loop.batch - 1) if noisy else loop.batch
     streams = [Stream(trusted, of_trusted), *([Stream(noisy, loop.batch - of_trusted)] if noisy else [])]
     batches = setup.batches(streams, range(first, own.iterations), SALT)
-    usable = copy.deepcopy(network).eval()
+    of_trusted = distributed.part(of_trusted)
+    usable, balance = copy.deepcopy(network).eval(), setup.class_weights
     with Report(out, config, STAGE, first, own.iterations) as report:
         for iteration in range(first, own.iterations):
             waiting_since = time.perf_counter()
@@ -73,8 +80,8 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
             w = w * (1 - doubt * (flags == 1))  # (n, h, w): doubted pixels count less
             rate = set_learning_rate(optimizer, loop, iteration, own.iterations, loop.lr * own.lr_scale)
 
-            if soft:
-                target = soft_targets(network, corrector, x, target, given, of_trusted, config)
+            if corrector is not None:
+                target = soft_targets(eyes, corrector, x, target, given, of_trusted, config)
             if taught:  # the noisy half, seen by the teacher as it is and by the student disturbed and mixed
                 load_state(teaching, teacher.state, "the teacher")
                 sure, answer = teach(teaching, x[of_trusted:], own.confidence, loop.loss)
@@ -83,21 +90,22 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
                 answer = mix(answer[:, None], boxes)[:, 0]
                 target[of_trusted:] = mix(target[of_trusted:, None], boxes)[:, 0]
                 w[of_trusted:] = mix(w[of_trusted:, None], boxes)[:, 0]
-            network.train()
+            training_mode(network, config.network)
             with machine.autocast(config.machine, setup.device):
                 logits = network(x).float()  # (n, classes, h / k, w / k)
             if own.target == "unlabelled":
-                supervised = segmentation_loss(logits[:of_trusted], target[:of_trusted], loop.loss)
-                loss = supervised + segmentation_loss(logits[of_trusted:], answer, loop.loss) * sure
+                supervised = segmentation_loss(
+                    logits[:of_trusted], target[:of_trusted], loop.loss, class_weights=balance
+                )
+                loss = (
+                    supervised + segmentation_loss(logits[of_trusted:], answer, loop.loss, class_weights=balance) * sure
+                )
             else:
-                loss = segmentation_loss(logits, target, loop.loss, w, own.smooth_borders)
-                if own.consistency > 0 and noisy:
-                    agree = segmentation_loss(logits[of_trusted:], answer, loop.loss) * sure
+                loss = segmentation_loss(logits, target, loop.loss, w, own.smooth_borders, balance)
+                if taught:
+                    agree = segmentation_loss(logits[of_trusted:], answer, loop.loss, class_weights=balance) * sure
                     loss = loss + own.consistency * agree
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            limit_gradient(network, loop.clip, iteration)
-            optimizer.step()
+            descent.step(loss, iteration)
             average.update(network, iteration)
             if taught:
                 teacher.update(network, iteration + 1000)  # it starts from trained weights: no need to forget them
@@ -106,16 +114,18 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
             report.step(done, {"loss": loss}, rate, waited_s)
             if done % loop.pictures_every == 0 or last:
                 report.pictures(done, images, masks[:, 0], logits)
-            if done % loop.evaluate_every == 0 or last:
+            if last or (loop.evaluate_every and done % loop.evaluate_every == 0):
                 load_state(usable, average.state or network.state_dict(), "the average")
-                iou = evaluate(predictor(usable, setup.spec, setup.device), setup.val).confusion.iou()
-                figures = {**figures, **report.evaluation(done, iou)}
+                if loop.evaluate_every:
+                    iou = evaluate(predictor(usable, setup.spec, setup.device), setup.val).confusion.iou()
+                    figures = {**figures, **report.evaluation(done, iou)}
             if done % loop.checkpoint_every == 0 or last:
                 groups = {
                     **handed_on(start, network=network.state_dict()),
-                    "optimizer": optimizer_tensors(optimizer),
+                    "optimizer": descent.tensors(),
                     **({"average": average.state} if loop.ema else {}),
                     **({"teacher": teacher.state} if taught else {}),
+                    **({"eyes": eyes.state_dict()} if soft else {}),
                 }
                 checkpoint = Checkpoint(config, STAGE, done, groups, figures)
                 keep(checkpoint, out, {"network": usable.state_dict()}, final=last)
@@ -127,11 +137,19 @@ def targets(setup: Setup, revised: Path | None) -> tuple[list[Item], list[Item],
 
     Raises:
         ModelError: target "revised", and a sample has no revised label.
+        ConfigError: there is no noisy sample, or no room for one in a batch.
     """
     own, samples = setup.config.method.finetune, setup.train.noisy
     trusted = [Item(sample.image, ((sample.mask,),) * 3) for sample in setup.train.trusted]
     if own.target == "none":
         return trusted, [], torch.zeros(0)
+    if not samples:
+        raise ConfigError(
+            f"{setup.train.path}: stage {STAGE!r} needs noisy samples, and all {len(trusted)} are trusted; see "
+            "data.trusted, or set method.finetune.target to 'none'"
+        )
+    if setup.config.supervised.batch < 2:
+        raise ConfigError(f"stage {STAGE!r} needs supervised.batch of 2 or more: a trusted and a noisy sample in each")
     if own.target != "revised":
         return trusted, [Item(s.image, ((s.mask,),) * 3) for s in samples], torch.ones(len(samples))
     records = read_records(revised) if revised is not None else {}
@@ -152,6 +170,7 @@ def soft_targets(
     """(n, classes, h, w): the truth of trusted samples, the corrector's own probabilities for the noisy ones.
 
     Args:
+        network: the image network that the corrector learnt to look through, not the one that is being trained.
         x: (n, 3, h, w) network input; target, given: (n, h, w) ids.
         of_trusted: how many of the batch, the first, are trusted.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,20 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segrt.runtime.errors import ConfigError
-
 from .. import machine
 from ..batches import Item, Stream, labelled
 from ..calibrate import class_offsets
 from ..checkpoint import Checkpoint, load_state
 from ..config import Config
 from ..data import Folder
+from ..descent import Descent
 from ..evaluate import evaluate, predictor
 from ..losses import segmentation_loss
-from ..networks import build_network, load_encoder
-from ..optimize import Average, build_optimizer, optimizer_tensors, restore_optimizer, set_learning_rate
+from ..networks import load_encoder, training_mode
+from ..optimize import Average, build_optimizer, set_learning_rate
 from ..report import Report
-from .setup import Setup, keep, resumable, set_up
+from .setup import Setup, build_segmenter, keep, resumable, set_up
 
 STAGE = "supervised"
 
@@ -37,8 +35,8 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, stage: str =
     Args:
         config: everything that decides the result.
         out: the folder for last.safetensors (everything, to resume), model.safetensors (the weights to use) and logs.
-        start: of this stage: the run goes on where it was, bit for bit as if never interrupted. Of another: its
-            weights are the first weights.
+        start: the last.safetensors of this stage: the run goes on where it was, bit for bit as if never
+            interrupted. Any other: its weights are the first weights.
         stage: the name under which the checkpoint is kept.
     Returns:
         The last checkpoint, with everything.
@@ -65,12 +63,13 @@ def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Check
     torch.manual_seed(config.seed)
     network = first_network(config, start, stage).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer, average = build_optimizer(network, config), Average(network, loop.ema)
+    optimizer = build_optimizer(network, config)
+    descent, average = Descent(network, optimizer, config, device), Average(network, loop.ema)
     checkpoint = Checkpoint(config, stage, 0, {"network": network.state_dict()})
     first = resumable(stage, start)
     if start is not None and first:
         checkpoint = start
-        restore_optimizer(optimizer, start.groups.get("optimizer", {}))
+        descent.restore(start.groups.get("optimizer", {}))
         average.load(start.groups.get("average", {}))
     figures, early = dict(checkpoint.figures), dict(checkpoint.groups.get("snapshot", {}))
 
@@ -84,14 +83,11 @@ def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Check
             batch, target = setup.network_input(images), masks[:, 0].to(device).long()
             rate = set_learning_rate(optimizer, loop, iteration, loop.iterations, loop.lr)
 
-            network.train()
+            training_mode(network, config.network)
             with machine.autocast(config.machine, device):
                 logits = network(batch)  # (n, classes, h / k, w / k)
-            loss = segmentation_loss(logits.float(), target, loop.loss)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            limit_gradient(network, loop.clip, iteration)
-            optimizer.step()
+            loss = segmentation_loss(logits.float(), target, loop.loss, class_weights=setup.class_weights)
+            descent.step(loss, iteration)
             average.update(network, iteration)
 
             done, last = iteration + 1, iteration + 1 == loop.iterations
@@ -100,13 +96,15 @@ def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Check
                 early = {name: tensor.clone() for name, tensor in (average.state or network.state_dict()).items()}
             if done % loop.pictures_every == 0 or last:
                 report.pictures(done, images, masks[:, 0], logits)
-            if done % loop.evaluate_every == 0 or last:
+            if last or (loop.evaluate_every and done % loop.evaluate_every == 0):
                 load_state(usable, average.state or network.state_dict(), "the average")
                 if last and loop.calibrate:
                     calibrate(usable, class_offsets(usable, spec, setup.train, device))
-                figures = report.evaluation(done, evaluate(predictor(usable, spec, device), setup.val).confusion.iou())
+                if loop.evaluate_every:
+                    iou = evaluate(predictor(usable, spec, device), setup.val).confusion.iou()
+                    figures = report.evaluation(done, iou)
             if done % loop.checkpoint_every == 0 or last:
-                groups = {"network": network.state_dict(), "optimizer": optimizer_tensors(optimizer)}
+                groups = {"network": network.state_dict(), "optimizer": descent.tensors()}
                 if loop.ema:
                     groups["average"] = average.state
                 if early:
@@ -124,17 +122,6 @@ def snapshot_iteration(config: Config) -> int:
     return max(1, round(correct.snapshot_share * loop.iterations)) if wanted else 0
 
 
-def limit_gradient(network: nn.Module, clip: float, iteration: int) -> None:
-    """Scale the gradient down to norm `clip` (0: no limit).
-
-    Raises:
-        ConfigError: it is no longer finite.
-    """
-    norm = float(nn.utils.clip_grad_norm_(network.parameters(), clip or math.inf))
-    if not math.isfinite(norm):
-        raise ConfigError(f"the gradient is {norm} at iteration {iteration}; lower supervised.lr")
-
-
 def calibrate(network: nn.Module, offsets: NDArray[np.float32]) -> None:
     """Add one number per class to the bias of the network's head, in place."""
     head = network.head
@@ -147,10 +134,10 @@ def calibrate(network: nn.Module, offsets: NDArray[np.float32]) -> None:
 def first_network(config: Config, start: Checkpoint | None, stage: str = STAGE) -> nn.Module:
     """Fresh weights and a pretrained encoder, or the weights of `start`."""
     torch.manual_seed(config.seed)
-    network = build_network(config.network, len(config.data.classes), config.supervised.crop_hw)
+    network = build_segmenter(config)
     if start is None:
         load_encoder(network, config.network)
-    elif start.stage == stage:
+    elif resumable(stage, start):
         load_state(network, start.groups["network"], "the checkpoint to resume from")
     else:
         load_state(network, start.weights, "the checkpoint to start from")
