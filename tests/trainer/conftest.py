@@ -1,12 +1,18 @@
 """A small data set of its own: bright discs on dark ground, split as the trainer wants it."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
 from segrt.trainer.config import Config, from_dict
+
+if TYPE_CHECKING:
+    from tests.trainer.chain import Chain
 
 
 def write_pairs(folder: Path, count: int, size_hw: tuple[int, int] = (40, 48)) -> Path:
@@ -47,3 +53,16 @@ def tiny(discs: Path) -> Config:
             "machine": {"device": "cpu", "workers": 0, "threads": 1},
         }
     )
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """The whole method run once, on discs of which some labels are wrong; for every test that starts from a stage."""
+    from tests.trainer.chain import Chain, settings, write_noisy_discs
+
+    from segrt.trainer.train import run_all
+
+    root = tmp_path_factory.mktemp("chain")
+    config = settings(write_noisy_discs(root / "discs"))
+    run_all(config, root / "out")
+    return Chain(config, root / "out")
