@@ -66,6 +66,7 @@ function sort() {
   by("side").textContent = worseIsMore() ? "above" : "below";
   by("limit").value = chosen.limits[chosen.measure];
   list.append(...samples.sort(compare));
+  samples.forEach((sample, i) => (sample.querySelector(".rank").textContent = i + 1));
   update();
 }
 

@@ -172,10 +172,10 @@ value="{SUSPECT["kept"]}"><output id="limit-told"></output></label>
 <textarea id="names" rows="8" readonly aria-label="names of the suspects" hidden></textarea>
 </div>
 <ul class="legend">{legend}<li><span class="swatch" style="--of:#808080"></span>unsure or unknown</li></ul>
+</section>
 <p class="hint quiet">Kept is the mean IoU of label and revised label: low where much is wrong. Trust is how far
 training relies on the revised label. Differences have the new class's colour, with thin stripes in the old one's;
-numbers mark the regions named below. Point at a picture to see the bare image.</p>
-</section>"""
+numbers mark the regions named below. Point at a picture to see the bare image.</p>"""
 
 
 def _sample(rank: int, entry: Entry, spec: ModelSpec) -> str:
@@ -205,7 +205,7 @@ def _sample(rank: int, entry: Entry, spec: ModelSpec) -> str:
     )
     panels = "".join(_panel(entry, panel, marks if panel == "difference" else "") for panel in PANELS)
     return (
-        f'<article{attributes}>\n<header><h2><span class="quiet">{rank}</span>&ensp;'
+        f'<article{attributes}>\n<header><h2><span class="rank quiet">{rank}</span>&ensp;'
         f'<span class="name">{escape(entry.name)}</span></h2>{told}</header>\n'
         f'<div class="panels">{panels}</div>\n{_regions(entry, spec)}</article>\n'
     )
