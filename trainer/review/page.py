@@ -121,7 +121,7 @@ def _pairs(entries: Sequence[Entry], spec: ModelSpec) -> str:
             total[pair] += share  # type: ignore[assignment]
         labels.update({(region.old, region.new) for region in entry.regions})
     rows = []
-    for pair, share in total.most_common(_PAIRS):
+    for pair, share in [(pair, share) for pair, share in total.most_common() if labels[pair]][:_PAIRS]:
         width = 100 * share / max(total.values())
         count = f"{labels[pair]} label{'' if labels[pair] == 1 else 's'}"
         rows.append(
@@ -130,7 +130,7 @@ def _pairs(entries: Sequence[Entry], spec: ModelSpec) -> str:
             f'<span class="number">{_percent(share / len(entries))}</span><span class="count">in {count}</span>'
             "</button></li>\n"
         )
-    listed = f'<ol class="pairs">\n{"".join(rows)}</ol>' if rows else '<p class="quiet">Nothing was changed.</p>'
+    listed = f'<ol class="pairs">\n{"".join(rows)}</ol>' if rows else '<p class="quiet">Nothing was changed that can be seen.</p>'
     hint = ' <span class="quiet">of all pixels; choose one to see its labels</span>' if rows else ""
     return f"<div>\n<h2>Changed most{hint}</h2>\n{listed}\n</div>"
 

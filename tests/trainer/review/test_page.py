@@ -90,5 +90,5 @@ def test_script_and_page_name_the_same_elements():
 
 def test_a_page_without_labels_or_changes_is_one_too():
     assert "labels judged" not in Tags(page([], SPEC, "x", [])).text
-    quiet = replace(ENTRY, changed=0.0, totals={}, regions=[])
+    quiet = replace(ENTRY, changed=0.0001, totals={(0, 1): 0.0001}, regions=[])  # no region that can be seen
     assert "Nothing was changed" in Tags(page([quiet], SPEC, "x", [])).text
