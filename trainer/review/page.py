@@ -130,7 +130,11 @@ def _pairs(entries: Sequence[Entry], spec: ModelSpec) -> str:
             f'<span class="number">{_percent(share / len(entries))}</span><span class="count">in {count}</span>'
             "</button></li>\n"
         )
-    listed = f'<ol class="pairs">\n{"".join(rows)}</ol>' if rows else '<p class="quiet">Nothing was changed that can be seen.</p>'
+    listed = (
+        f'<ol class="pairs">\n{"".join(rows)}</ol>'
+        if rows
+        else '<p class="quiet">Nothing was changed that can be seen.</p>'
+    )
     hint = ' <span class="quiet">of all pixels; choose one to see its labels</span>' if rows else ""
     return f"<div>\n<h2>Changed most{hint}</h2>\n{listed}\n</div>"
 
