@@ -84,7 +84,7 @@ def _labels(line: Line) -> str:
     if not line.labels:
         return " | "
     before, after = (line.labels[key] * POINTS for key in ("iou_given", "iou_revised"))
-    return f"{before:.1f} -> {after:.1f} | {line.labels['spearman_score_revised_iou']:.2f}"
+    return f"{before:.1f} -> {after:.1f} | {line.labels.get('spearman_score_revised_iou', float('nan')):.2f}"
 
 
 if __name__ == "__main__":

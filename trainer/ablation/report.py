@@ -43,7 +43,8 @@ def summarise(entries: list[dict[str, Any]]) -> list[Line]:
         iou = np.array([entry["mean_iou"] for entry in mine]) * POINTS
         boundary = np.array([entry["boundary_f"] for entry in mine]) * POINTS
         labels = [entry["labels"] for entry in mine if entry.get("labels")]
-        means = {key: float(np.mean([each[key] for each in labels])) for key in (labels[0] if labels else {})}
+        shared = set.intersection(*(set(each) for each in labels)) if labels else set()
+        means = {key: float(np.mean([each[key] for each in labels])) for key in sorted(shared)}
         spread = float(iou.std(ddof=1)) if len(mine) > 1 else 0.0
         lines.append(Line(name, len(mine), float(iou.mean()), spread, float(boundary.mean()), means))
     return lines
@@ -58,7 +59,7 @@ def to_markdown(lines: list[Line]) -> str:
         labels, rank = "", ""
         if line.labels:
             labels = f"{line.labels['iou_given'] * POINTS:.1f} -> {line.labels['iou_revised'] * POINTS:.1f}"
-            rank = f"{line.labels['spearman_score_revised_iou']:.2f}"
+            rank = f"{line.labels.get('spearman_score_revised_iou', float('nan')):.2f}"
         rows.append(
             f"| {line.name} | {line.seeds} | {line.mean:.2f}{spread} | {line.boundary:.2f} | {labels} | {rank} |"
         )

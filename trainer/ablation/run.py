@@ -124,7 +124,7 @@ def label_figures(records: list[Revised]) -> dict[str, float]:
     if not len(records) or (given < 0).any():
         return {}
     score = np.array([record.score for record in records])
-    return {
+    found = {
         "samples": len(records),
         "iou_given": float(given.mean()),
         "iou_revised": float(revised.mean()),
@@ -133,6 +133,7 @@ def label_figures(records: list[Revised]) -> dict[str, float]:
         "spearman_weight_revised_iou": spearman(weight, revised),
         "spearman_weight_given_iou": spearman(weight, given),
     }
+    return {name: value for name, value in found.items() if not np.isnan(value)}  # JSON has no NaN
 
 
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
