@@ -59,14 +59,16 @@ def test_a_file_without_weights_is_refused(tmp_path, content):
 def test_the_imagenet_weights_see_vehicles_in_the_street(data_dir: Path):
     """With the original's classifier behind it, the encoder must know a street by the ImageNet classes of vehicles."""
     path = data_dir / "weights" / "squeezenet1_1.npz"
-    encoder, arrays = SqueezeNetEncoder(), np.load(path)
+    encoder = SqueezeNetEncoder()
     encoder.load_npz(path)
+    with np.load(path) as arrays:
+        classifier = [torch.from_numpy(arrays[f"conv10.{kind}"]) for kind in ("weight", "bias")]
     vehicles = [569, 675, 705, 757, 829, 867, 920]  # dust cart, van, railway car, camper, tram, lorry, traffic light
     shares = []
     for file in sorted((data_dir / "camvid" / "val" / "images").iterdir())[::25]:
         image = cv2.resize(cv2.imread(str(file)), (227, 227)).astype(np.float32) - np.array(MEAN_BGR, np.float32)
         with torch.no_grad():
-            features = encoder(torch.from_numpy(image).permute(2, 0, 1)[None])[2]
-            maps = F.relu(F.conv2d(features, *(torch.from_numpy(arrays[f"conv10.{k}"]) for k in ("weight", "bias"))))
+            features = encoder(torch.from_numpy(image).permute(2, 0, 1)[None])[3]
+            maps = F.relu(F.conv2d(features, *classifier))
         shares.append(float(maps.mean((2, 3)).softmax(1)[0, vehicles].sum()))
     assert np.mean(shares) > 0.25  # seven of 1000 classes: chance is 0.007
