@@ -44,7 +44,7 @@ from segrt.trainer.optimize import Average, build_optimizer
 from .environment import header, save
 from .loader import CLASSES
 
-ROUNDS = 5
+ROUNDS = 3
 WARM_UP = 8  # iterations: the first ones allocate, and wait for the loader to start
 SETTINGS = {
     "squeezenet_unet, 64x96 crops": {"name": "squeezenet_unet", "width": 16, "crop": [64, 96], "input": [128, 160]},
