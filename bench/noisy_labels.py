@@ -24,6 +24,7 @@ from .environment import RESULTS, ROOT, header, save
 
 PAGE = ROOT / "docs" / "results.md"
 CLEAN, NOISY = "all clean", "noisy"
+LEAST_COST = 0.01  # of mean IoU: of less than a point, less than seeds differ by, no share can be won back
 
 
 def main() -> None:
@@ -64,7 +65,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def won_back(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """By row, (row - noisy) / (all clean - noisy) of the mean IoU, over the seeds that all three have."""
+    """By row, (row - noisy) / (all clean - noisy) of the mean IoU, over the seeds that all three have.
+
+    Empty where noise costs less than LEAST_COST.
+    """
     by_row: dict[str, dict[int, float]] = {}
     for row in rows:
         by_row.setdefault(row["row"], {})[row["seed"]] = row["mean_iou"]
@@ -76,7 +80,8 @@ def won_back(rows: list[dict[str, Any]]) -> dict[str, float]:
         if name in (CLEAN, NOISY) or not seeds:
             continue
         clean, noisy, mine = (np.mean([each[s] for s in seeds]) for each in (by_row[CLEAN], by_row[NOISY], own))
-        found[name] = float((mine - noisy) / (clean - noisy))
+        if clean - noisy >= LEAST_COST:
+            found[name] = float((mine - noisy) / (clean - noisy))
     return found
 
 
