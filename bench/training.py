@@ -49,7 +49,6 @@ WARM_UP = 8  # iterations: the first ones allocate, and wait for the loader to s
 SETTINGS = {
     "squeezenet_unet, 64x96 crops": {"name": "squeezenet_unet", "width": 16, "crop": [64, 96], "input": [128, 160]},
     "unet 16, 96x128 crops": {"name": "unet", "width": 16, "crop": [96, 128], "input": [128, 160]},
-    "light, 320x320 crops": {"name": "light", "width": 32, "crop": [320, 320], "input": [480, 480]},
 }
 
 
