@@ -3,8 +3,8 @@
     segrt ablate recipes/ablations/camvid70.toml          (and the other tables: hours)
     python -m bench.noisy_labels runs/ablate-camvid70 runs/ablate-cells ...
 
-Copies each run's results to bench/results/noisy_NAME.json with machine, versions and commit, its plot to docs/results/,
-and writes the tables of docs/results.md from the JSON files, between their markers.
+Copies each run's results to bench/results/noisy_NAME.json with machine, versions and commit, its plot to docs/results/
+where the page shows it, and writes the tables of docs/results.md from the JSON files, between their markers.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ def main() -> None:
     """Collect the runs that are named, then rewrite the page from all that has been collected."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="*", help="folders that segrt ablate wrote")
+    text = PAGE.read_text(encoding="utf-8")
     for run in parser.parse_args().runs:
         found = json.loads((run / "results.json").read_text(encoding="utf-8"))
         told = header("What does the method win back of what noisy labels cost?", "torch", "kornia", "numpy")
         print(save(f"noisy_{found['name']}", {**told, **found}))
-        (ROOT / "docs" / "results").mkdir(exist_ok=True)
-        shutil.copy(run / "results.png", ROOT / "docs" / "results" / f"{found['name']}.png")
-    text = PAGE.read_text(encoding="utf-8")
+        picture = ROOT / "docs" / "results" / f"{found['name']}.png"
+        if picture.name in text:  # one seed has no spread to draw: its table says it all
+            shutil.copy(run / "results.png", picture)
     for path in sorted(RESULTS.glob("noisy_*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         text = put(text, found["name"], table(found["rows"]))

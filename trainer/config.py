@@ -19,6 +19,7 @@ from segrt.runtime.placement import Fit
 from . import method
 from .method import MethodConfig
 from .noise.settings import NoiseConfig
+from .settings import IGNORE_ID as IGNORE_ID
 from .settings import (
     LOSSES,
     PRECISIONS,
@@ -36,9 +37,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-IGNORE_ID = 255
-"""The mask value that no loss and no metric counts; also the runtime's UNSEEN."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def cut_boxes(n: int, size_hw: torch.Size | tuple[int, int], device: torch.devic
     for box in boxes:
         if torch.rand(()) < 0.5:
             continue
-        area, ratio = torch.empty(2).uniform_(0.02, 0.4)[0] * height * width, torch.empty(()).uniform_(0.5, 2.0)
+        area, ratio = torch.empty(()).uniform_(0.02, 0.4) * height * width, torch.empty(()).uniform_(0.5, 2.0)
         h, w = (min(int((area * r) ** 0.5) + 1, most) for r, most in ((ratio, height), (1 / ratio, width)))
         y, x = int(torch.randint(height - h + 1, ())), int(torch.randint(width - w + 1, ()))
         box[:, y : y + h, x : x + w] = True

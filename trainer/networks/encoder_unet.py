@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import ConvBnRelu, DoubleConv, Up, init_head, init_weights
-
-
-class Encoder(Protocol):
-    """An encoder's maps, finest first: at 1/2, 1/4, ... of the input."""
-
-    channels: tuple[int, ...]
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, ...]: ...
 
 
 class EncoderUNet(nn.Module):
