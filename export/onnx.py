@@ -22,6 +22,9 @@ from segrt.trainer.evaluate import normalise
 OPSET = 18  # read by every backend here, TensorRT 10 included; nothing newer is used
 INPUT, OUTPUT = "image", "logits"
 
+MAX_BATCH, MAX_SIDE = 64, 8192
+"""What a graph with open sizes is promised to stay below; a spec allows no larger side either."""
+
 MIN_AGREEMENT = 0.999
 """Share of pixels that must get the same class from both: the project's limit for fp32."""
 
@@ -71,13 +74,23 @@ def export_onnx(checkpoint: Checkpoint, path: Path, size_hw: tuple[int, int] | N
     return parity
 
 
-def to_onnx(network: nn.Module, spec: ModelSpec) -> bytes:
-    """The network as a serialised ONNX model: "image" 1x3xHxW float32 in, "logits" out, the spec in its metadata."""
+def to_onnx(network: nn.Module, spec: ModelSpec, dynamic: bool = False) -> bytes:
+    """The network as a serialised ONNX model: "image" 1x3xHxW float32 in, "logits" out, the spec in its metadata.
+
+    Args:
+        network: on the CPU; put into eval mode.
+        dynamic: leave batch, height and width open; the sizes must be multiples of `network.multiple`.
+    """
+    return traced(network, spec, torch.float32, dynamic)
+
+
+def traced(network: nn.Module, spec: ModelSpec, dtype: torch.dtype, dynamic: bool) -> bytes:
+    """What torch's exporter makes of a network whose parameters are of `dtype`, slimmed, checked, with its spec."""
     import onnx
     import onnxslim  # type: ignore[import-untyped]
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it regrets at length that torchvision is absent
-    example = torch.zeros(1, 3, *spec.input_hw)
+    example = torch.zeros(2 if dynamic else 1, 3, *spec.input_hw, dtype=dtype)  # a batch of 1 would be kept as fixed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch's exporter uses old parts of torch and copyreg
         warnings.simplefilter("ignore", FutureWarning)
@@ -88,6 +101,7 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> bytes:
             output_names=[OUTPUT],
             opset_version=OPSET,
             dynamo=True,
+            dynamic_shapes=_open_sizes(network) if dynamic else None,
             verbose=False,
         )
     assert program is not None
@@ -98,6 +112,16 @@ def to_onnx(network: nn.Module, spec: ModelSpec) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
     return data
+
+
+def _open_sizes(network: nn.Module) -> tuple[dict[int, Any]]:
+    multiple = network.multiple
+    assert isinstance(multiple, int)
+    sizes: dict[int, Any] = {
+        axis: multiple * torch.export.Dim(f"{name}_by_{multiple}", min=1, max=MAX_SIDE // multiple)
+        for axis, name in ((2, "height"), (3, "width"))
+    }
+    return ({0: torch.export.Dim("batch", min=1, max=MAX_BATCH), **sizes},)
 
 
 def compare(network: nn.Module, data: bytes, spec: ModelSpec, seed: int = 0) -> Parity:
