@@ -5,6 +5,10 @@ from typing import Any
 from numpy import float32, int64, uint8
 from numpy.typing import NDArray
 
+from . import _core_cuda as cuda
+
+__all__ = ["cuda", "cuda_devices", "isa", "overlay", "postprocess", "preprocess", "set_isa"]
+
 _Size = tuple[int, int]
 _Box = tuple[int, int, int, int]
 _Placement = tuple[_Size, _Size, _Box, _Box]
