@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from numpy.typing import NDArray
 
@@ -15,6 +15,7 @@ class Layout(str, Enum):
     NHWC_U8 = "nhwc_u8"  # (1, height, width, 3) uint8 in the spec's colour order; the graph itself normalises
     NCHW_F32 = "nchw_f32"  # (1, 3, height, width) float32, normalised
     NCHW_F16 = "nchw_f16"  # (1, 3, height, width) float16, normalised
+    NHWC_F16 = "nhwc_f16"  # (1, height, width, 3) float16, normalised: torch's channels-last; on CUDA only
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class EngineInfo:
     backend: str  # "openvino", "onnxruntime", ...
     version: str
     device: str  # "cpu", "cuda:0"
-    threads: int
+    threads: int  # of the CPU that the network uses; 0 on a GPU
     note: str = ""  # anything worth saying in one line: precision, cache hit, ...
 
 
@@ -57,3 +58,73 @@ class Engine(Protocol):
     def close(self) -> None:
         """Give back memory and threads; more than once does no harm."""
         ...
+
+
+class DeviceEngine(Protocol):
+    """One compiled network on one GPU, between two fixed places in its memory. Not thread-safe, as `Engine`.
+
+    Addresses, shape and strides stay as they are until `close`, or until `enqueue` says otherwise by changing them:
+    what was captured with the old ones is then captured anew.
+    """
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is running, and where: `device` is "cuda:N"."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """What lies at `input_address`, contiguous."""
+        ...
+
+    @property
+    def input_address(self) -> int:
+        """Device address that preprocess writes to."""
+        ...
+
+    @property
+    def logits_address(self) -> int:
+        """Device address that postprocess reads from."""
+        ...
+
+    @property
+    def logits_shape(self) -> tuple[int, int, int]:
+        """(classes, h, w)."""
+        ...
+
+    @property
+    def logits_strides(self) -> tuple[int, int, int]:
+        """Of class, row and column, in elements."""
+        ...
+
+    @property
+    def logits_half(self) -> bool:
+        """float16 rather than float32."""
+        ...
+
+    @property
+    def capturable(self) -> bool:
+        """Whether `enqueue` may be recorded into a CUDA graph once it has run plainly on the same stream."""
+        ...
+
+    def enqueue(self, stream_handle: int) -> None:
+        """Run the network, asynchronously and on this `cudaStream_t` alone.
+
+        Raises:
+            EngineError: the backend failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back memory; more than once does no harm. Nothing of this engine may be running any more."""
+        ...
+
+
+def on_device(engine: Engine | DeviceEngine) -> TypeGuard[DeviceEngine]:
+    """Whether an engine is fed on a GPU rather than on the host."""
+    return hasattr(engine, "enqueue")
+
+
+def device_number(device: str) -> int:
+    """N of "cuda:N"; 0 of "cuda"."""
+    return int(device.partition(":")[2] or 0)

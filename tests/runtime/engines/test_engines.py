@@ -7,7 +7,7 @@ from segrt import EngineError, FrameError
 from segrt.runtime.engines import BACKENDS, available, choose, open_engine
 from segrt.runtime.model import load
 
-BACKEND_NAMES = list(BACKENDS)
+BACKEND_NAMES = [name for name, backend in BACKENDS.items() if "cpu" in backend.modules]
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("backend", BACKEND_NAMES)
 def test_every_backend_segments(backend, tmp_path, cache):
-    with segrt.open(colour_net(tmp_path / "net.onnx"), backend=backend) as segment:
+    with segrt.open(colour_net(tmp_path / "net.onnx"), backend=backend, device="cpu") as segment:
         result = segment(stripes(60, 96))
     assert (result.mask == stripe_classes(60, 96)).mean() > 0.9
     assert segment.engine.info.backend == backend
@@ -92,11 +92,74 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
         assert segment(stripes(60, 96)).mask is not None
 
 
-def test_auto_chooses_openvino_on_the_cpu_and_says_why():
+@pytest.fixture
+def gpus(monkeypatch):
+    """What the driver shall say of GPUs, and which backends can use them."""
+
+    def say(names, reason="", problems=None):
+        monkeypatch.setattr("segrt._core.cuda_devices", lambda: (names, reason))
+        monkeypatch.setattr("segrt.runtime.engines._has_nvidia_card", lambda: bool(names or problems))
+        monkeypatch.setattr("segrt.runtime.engines._problem_on_cuda", lambda name: (problems or {}).get(name, ""))
+        monkeypatch.setattr("segrt.runtime.engines.available", lambda: dict.fromkeys(BACKENDS, "") | (problems or {}))
+
+    return say
+
+
+NO_TENSORRT = {"tensorrt": "tensorrt is not installed: pip install it"}
+
+
+def test_auto_chooses_openvino_on_the_cpu_and_says_why(gpus):
+    gpus([], "no NVIDIA driver on this machine")
     assert choose() == ("openvino", "cpu", "the fastest here")
 
 
-def test_auto_says_what_it_did_without(monkeypatch):
+def test_auto_prefers_a_gpu_and_names_it(gpus):
+    gpus(["RTX (sm_89, 8188 MiB)"])
+    assert choose() == ("tensorrt", "cuda:0", "the fastest here: RTX (sm_89, 8188 MiB)")
+    assert choose("pytorch") == ("pytorch", "cuda:0", "as asked: RTX (sm_89, 8188 MiB)")
+    assert choose("openvino") == ("openvino", "cpu", "as asked")
+    assert choose(device="cpu") == ("openvino", "cpu", "the fastest here")
+
+
+def test_auto_takes_the_next_backend_of_a_gpu_and_says_why(gpus):
+    gpus(["RTX"], problems=NO_TENSORRT)
+    assert choose() == ("pytorch", "cuda:0", "tensorrt is not installed: pip install it: RTX")
+
+
+def test_a_gpu_that_no_backend_can_use_is_left_idle_loudly(gpus):
+    gpus(["RTX"], problems=NO_TENSORRT | {"pytorch": "torch is installed without CUDA"})
+    backend, device, why = choose()
+    assert (backend, device) == ("openvino", "cpu")
+    assert "the GPU stays idle: no backend can use RTX" in why
+    assert "torch is installed without CUDA" in why
+    with pytest.raises(EngineError, match="cuda was asked for, but no backend can use RTX"):
+        choose(device="cuda")
+
+
+def test_a_card_without_a_driver_that_serves_it_is_left_idle_loudly(gpus):
+    gpus([], "segrt was built without CUDA", problems=NO_TENSORRT)
+    assert choose()[2] == ("the fastest here; the GPU stays idle: no GPU can be used: segrt was built without CUDA")
+
+
+@pytest.mark.parametrize(("device", "chosen"), [("cuda", "cuda:0"), ("cuda:1", "cuda:1")])
+def test_a_gpu_is_given_by_its_number(gpus, device, chosen):
+    gpus(["RTX", "GTX"])
+    assert choose(device=device)[1] == chosen
+    with pytest.raises(EngineError, match=r"no more than cuda:1 \(RTX; GTX\)"):
+        choose(device="cuda:2")
+
+
+def test_a_gpu_without_a_driver_is_refused_in_one_clear_line(gpus):
+    gpus([], "no NVIDIA driver on this machine")
+    with pytest.raises(EngineError) as caught:
+        segrt.open("teeth", device="cuda")
+    said = str(caught.value)
+    assert said.startswith("device cuda was asked for, but no GPU can be used: no NVIDIA driver on this machine")
+    assert "\n" not in said
+
+
+def test_auto_says_what_it_did_without(gpus, monkeypatch):
+    gpus([])
     reasons = {**available(), "openvino": "openvino is not installed: pip install openvino"}
     monkeypatch.setattr("segrt.runtime.engines.available", lambda: reasons)
     assert choose() == ("onnxruntime", "cpu", "openvino is not installed")
@@ -109,11 +172,14 @@ def test_auto_says_what_it_did_without(monkeypatch):
     [
         ("tensorflow", "auto", "unknown backend 'tensorflow'"),
         ("auto", "tpu", "unknown device 'tpu'"),
+        ("auto", "cuda:x", "unknown device 'cuda:x'"),
         ("auto", "cuda:0", "cuda:0 was asked for"),
         ("openvino", "cuda", "not the backend openvino"),
+        ("tensorrt", "cpu", "not the backend tensorrt runs there: use --backend openvino, onnxruntime, pytorch"),
     ],
 )
-def test_what_cannot_be_had_is_refused_and_never_replaced(backend, device, message):
+def test_what_cannot_be_had_is_refused_and_never_replaced(backend, device, message, gpus):
+    gpus([], "no NVIDIA driver on this machine")
     with pytest.raises(EngineError, match=message):
         choose(backend, device)
 
