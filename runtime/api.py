@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from .engines import open_engine
-from .errors import SourceError, one_of
-from .model import load
+from . import verification
+from .engines import choose, open_engine
+from .errors import EngineError, SourceError, one_of
+from .model import Model, load
 from .placement import Fit
 from .reader import Drop, Reader
 from .segmenter import KERNEL_THREADS, Segmenter
@@ -27,27 +29,43 @@ def open(
     device: str = "auto",
     fit: Fit | str | None = None,
     threads: int | None = None,
+    precision: str | None = None,
+    strict: bool = False,
     **spec: Any,
 ) -> Segmenter:
     """Open a model: `with segrt.open("teeth") as segment: result = segment(image)`.
 
     Args:
-        model: the name of a shipped model or the path of an .onnx file.
+        model: the name of a shipped model or the path of a bundle (.segrt) or .onnx file.
         backend: "openvino", "onnxruntime", "pytorch"; "auto" takes the fastest that is installed.
         device: "auto" or "cpu".
         fit: how frames are placed into the network's input; None: as the model's spec says.
         threads: CPU threads of engine and pixel kernels; None: every core for the engine, two for the kernels.
+        precision: which graph of a bundle to run ("fp32", "fp16", "int8"); None: the fastest that passed its gate.
+        strict: refuse an engine whose masks were never compared with the reference's on this machine (`segrt verify`);
+            otherwise a bundle's is warned of, through the logger "segrt".
         spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
     Raises:
         ModelError: no such model, or its spec is missing or does not fit.
-        EngineError: the backend or device cannot be had.
+        EngineError: the backend or device cannot be had, or `strict` refuses it.
     """
     if fit is not None:
         spec["fit"] = one_of(Fit, fit, "fit")
-    loaded = load(model, spec)
+    name, where, _ = choose(backend, device)
+    loaded = load(model, spec, backend=name, device=where, precision=precision)
     engine = open_engine(loaded, backend=backend, device=device, threads=threads)
+    if (loaded.bundle or strict) and (doubt := verification.doubt(loaded, engine.info)):
+        if strict:
+            engine.close()
+            raise EngineError(doubt)
+        logging.getLogger("segrt").warning("segrt: warning: %s", doubt)
     kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
-    return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads)
+    return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads, graph=_graph(loaded))
+
+
+def _graph(model: Model) -> str:
+    """Which graph of a bundle was taken, for people; nothing where there was no choice."""
+    return f"{model.precision} of {model.bundle.path.name} ({model.why})" if model.bundle else ""
 
 
 def run(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ModelError
 from .onnx_file import FLOAT32, OnnxFile, nonfinite_weights, read_onnx, shape_text
 from .spec import SPEC_KEY, ModelSpec
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
 
 SHIPPED_DIR = Path(__file__).parent / "models"
 
@@ -23,6 +26,9 @@ class Model:
     input_name: str
     output_name: str
     defect: str | None = None  # one line on why no mask of this model can be believed
+    bundle: Bundle | None = None  # where the file was taken from, if it was
+    precision: str | None = None  # which of the bundle's graphs it is,
+    why: str = ""  # and why that one
 
     def sha256(self) -> str:
         """Hash of the file's bytes, in hexadecimal."""
@@ -49,25 +55,53 @@ def find(name: str | Path) -> Path:
         raise ModelError(f"{path} is a directory, expected an .onnx file")
     if not path.exists():
         raise ModelError(
-            f"there is no model {str(name)!r}: give an .onnx file or one of {', '.join(shipped()) or 'none'}"
+            f"there is no model {str(name)!r}: give a bundle, an .onnx file or one of {', '.join(shipped()) or 'none'}"
         )
-    if path.suffix != ".onnx":
+    if path.suffix not in (".onnx", ".segrt"):
         raise ModelError(
-            f"{path} is no .onnx file; a checkpoint becomes one by: segrt export {path} -o {path.stem}.onnx"
+            f"{path} is no bundle and no .onnx file; a checkpoint becomes one by: "
+            f"segrt export {path} -o {path.stem}.segrt"
         )
     return path
 
 
-def load(name: str | Path, given: dict[str, Any] | None = None) -> Model:
+def load(
+    name: str | Path,
+    given: dict[str, Any] | None = None,
+    *,
+    backend: str = "",
+    device: str = "cpu",
+    precision: str | None = None,
+) -> Model:
     """Find a model and read the spec inside it.
 
     Args:
-        name: a shipped model's name, or the path of an .onnx file.
+        name: a shipped model's name, or the path of a bundle (.segrt) or .onnx file.
         given: spec fields that take the place of, or supply, those in the file.
+        backend, device: what it is for, as `engines.choose` gives them: they decide which graph of a bundle is taken.
+        precision: take this graph of a bundle instead.
     Raises:
-        ModelError: no such model, no spec, or a spec that does not fit the graph.
+        ModelError: no such model, no spec, a spec that does not fit the graph, or a damaged bundle.
+        SinkError: a bundle's graph cannot be written to the user's cache.
     """
     path = find(name)
+    if path.suffix == ".segrt":
+        from .bundle import open_bundle
+
+        bundle = open_bundle(path)
+        taken, why = bundle.pick(backend, device, precision)
+        model = _load(bundle.extract(taken), given)
+        if not given and model.spec != bundle.spec:
+            raise ModelError(
+                f"{path}: the spec inside its {taken} graph is not its own spec: it was put together wrongly"
+            )
+        return replace(model, bundle=bundle, precision=taken, why=why)
+    if precision is not None:
+        raise ModelError(f"{path} is a single graph: --precision {precision} chooses among the graphs of a bundle")
+    return _load(path, given)
+
+
+def _load(path: Path, given: dict[str, Any] | None) -> Model:
     onnx = read_onnx(path)
     given = dict(given or {})
     known = {field.name for field in fields(ModelSpec)}

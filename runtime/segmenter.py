@@ -28,14 +28,22 @@ class Segmenter:
         spec: how to feed and read it.
         defect: why no answer of this engine can be believed, if so: then every segmentation is INVALID.
         threads: CPU threads of the pixel kernels.
+        graph: which of a bundle's graphs the engine runs and why, for people.
     """
 
     def __init__(
-        self, engine: Engine, spec: ModelSpec, *, defect: str | None = None, threads: int = KERNEL_THREADS
+        self,
+        engine: Engine,
+        spec: ModelSpec,
+        *,
+        defect: str | None = None,
+        threads: int = KERNEL_THREADS,
+        graph: str = "",
     ) -> None:
         self.engine = engine
         self.spec = spec
         self.defect = defect
+        self.graph = graph
         self._threads = threads
         self._lock = Lock()
         self._previous: Mask | None = None

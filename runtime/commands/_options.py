@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..gate_report import PRECISIONS
 from ..placement import Fit
 from ..spec import Activation, ColourOrder
 
@@ -21,7 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SRC",
         help="video or image file, folder or glob of images, camera (0, /dev/video0), rtsp:// or http:// URL",
     )
-    parser.add_argument("-m", "--model", default="teeth", help="a shipped model or an .onnx file (default: teeth)")
+    parser.add_argument(
+        "-m", "--model", default="teeth", help="a shipped model, a bundle (.segrt) or an .onnx file (default: teeth)"
+    )
     outputs = parser.add_argument_group("outputs (several at once)")
     outputs.add_argument("-o", "--output", type=_path, metavar="OUT.mp4", help="video with the classes laid over it")
     outputs.add_argument("--masks", type=_path, metavar="DIR", help="one PNG of class ids per frame")
@@ -31,6 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where and how")
     where.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
     where.add_argument("--backend", default="auto", help="auto, openvino, onnxruntime or pytorch (default: auto)")
+    add_precision(where)
+    where.add_argument("--strict", action="store_true", help="refuse an engine that `segrt verify` never passed here")
     where.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the engine (default: every core)")
     where.add_argument("--fit", choices=[f.value for f in Fit], help="how frames are placed into the network's input")
     where.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")
@@ -42,6 +47,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="patience with a stream (default: 5)")
     where.add_argument("-q", "--quiet", action="store_true", help="no progress and no table")
     _add_spec(parser)
+
+
+def add_precision(parser: argparse._ActionsContainer) -> None:
+    """Add the choice among a bundle's graphs."""
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="which graph of a bundle (default: int8 on a CPU, fp16 on a GPU, where it passed the gate; else fp32)",
+    )
 
 
 def _add_spec(parser: argparse.ArgumentParser) -> None:

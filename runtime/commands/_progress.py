@@ -26,7 +26,8 @@ class Progress:
         spec, engine = segmenter.spec, segmenter.engine.info
         self._console.print(
             f"model {spec.name} {spec.version} ({', '.join(spec.class_names)}) on {engine.device}: {engine.backend} "
-            f"{engine.version} ({why}), {engine.threads} threads, {engine.note}",
+            f"{engine.version} ({why}), {engine.threads} threads, {engine.note}"
+            + (f"; graph {segmenter.graph}" if segmenter.graph else ""),
             style="dim",
             highlight=False,
             soft_wrap=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 
 
@@ -33,6 +32,7 @@ def _machine_rows() -> list[tuple[str, str]]:
     from .. import kernels
     from ..engines import BACKENDS, available, choose, usable_cores
     from ..errors import EngineError
+    from ..machine import cpu_name
     from ..model import shipped
 
     rows = [
@@ -79,16 +79,6 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
         ("activation", spec.activation.value),
         *([("DEFECT", model.defect)] if model.defect else []),
     ]
-
-
-def cpu_name() -> str:
-    """The processor as the system calls it."""
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown processor"
 
 
 def _version(package: str) -> str:

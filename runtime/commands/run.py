@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     json_to_stdout = str(options.json) == "-"
     with ExitStack() as stack:
         source = stack.enter_context(open_source(options.source, timeout_s=options.timeout))
-        where = {"backend": options.backend, "device": options.device, "threads": options.threads}
+        where = {name: getattr(options, name) for name in ("backend", "device", "threads", "precision", "strict")}
         opened = open_model(options.model, fit=options.fit, **where, **spec_fields(options))
         segmenter = stack.enter_context(opened)
         stop = Event()

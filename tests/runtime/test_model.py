@@ -63,7 +63,7 @@ def test_an_onnx_file_that_is_cut_short_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("toth", r"no model 'toth': give an .onnx file or.*teeth"), (".", "is a directory")],
+    [("toth", r"no model 'toth': give a bundle, an .onnx file or.*teeth"), (".", "is a directory")],
 )
 def test_a_name_that_leads_nowhere_says_what_there_is(name, message):
     with pytest.raises(ModelError, match=message):

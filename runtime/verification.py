@@ -1,0 +1,106 @@
+"""Which engines have shown on this machine that they answer as the reference did, and what to say of the others.
+
+A marker is a small JSON file in the cache, one for each bundle, graph, backend with its version, and machine. It is
+written when `segrt verify` or the export's own gate passed, and gone when a later one failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cache import cache_path
+from .engines.base import EngineInfo
+from .errors import SinkError
+from .gate_report import Row
+from .machine import cpu_name
+from .sinks.files import PartFile, cannot_write
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .model import Model
+
+
+def doubt(model: Model, info: EngineInfo) -> str | None:
+    """One line on why the masks of this engine were never compared with the reference's; None where they were."""
+    if model.bundle is None:
+        return (
+            f"{model.path} has no golden frames, so it cannot be verified here; "
+            "a bundle has them: segrt export CHECKPOINT -o name.segrt"
+        )
+    assert model.precision is not None
+    if has_passed(model.bundle, model.precision, info):
+        return None
+    where = f" --device {info.device}" if info.device != "cpu" else ""
+    return (
+        f"{model.bundle.path}: its {model.precision} graph was never verified on this machine with {info.backend} "
+        f"{info.version}: segrt verify {model.bundle.path} --backend {info.backend} "
+        f"--precision {model.precision}{where}"
+    )
+
+
+def has_passed(bundle: Bundle, precision: str, info: EngineInfo) -> bool:
+    """Whether this graph passed on this backend and machine."""
+    facts = _facts(bundle, precision, info.backend, info.version, info.device)
+    try:
+        found = json.loads(_marker(facts).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("facts") == facts and found.get("passed") is True
+
+
+def remember(bundle: Bundle, row: Row) -> None:
+    """Write the marker of a passed row, or remove that of a failed one.
+
+    Raises:
+        SinkError: the cache cannot be written.
+    """
+    facts = _facts(bundle, row.precision, row.backend, row.version, row.device)
+    path = _marker(facts)
+    try:
+        if not row.passed:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = PartFile(path)
+        try:
+            text = json.dumps({"facts": facts, "passed": True, "row": row.to_dict()}, indent=1)
+            part.path.write_text(text + "\n", encoding="utf-8")
+            part.finish()
+        finally:
+            part.discard()
+    except OSError as error:
+        raise SinkError(cannot_write(path, error)) from None
+
+
+def machine(device: str) -> str:
+    """What computes there, by name: masks are the same on the same."""
+    if device == "cpu":
+        return f"{platform.system()} {platform.machine()}, {cpu_name()}"
+    from segrt import _core
+
+    names, _ = _core.cuda_devices()
+    number = int(device.partition(":")[2] or 0)
+    driver = _core.cuda.versions()[0]
+    return f"{names[number] if number < len(names) else device}, CUDA driver {driver}"
+
+
+def _facts(bundle: Bundle, precision: str, backend: str, version: str, device: str) -> dict[str, str]:
+    from segrt import __version__
+
+    return {
+        "bundle": bundle.sha256,
+        "precision": precision,
+        "backend": backend,
+        "version": version,
+        "machine": machine(device),
+        "segrt": __version__,
+    }
+
+
+def _marker(facts: dict[str, str]) -> Path:
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return cache_path("verified") / f"{key}.json"
