@@ -27,6 +27,7 @@ from .settings import (
     TRUSTED,
     AugmentConfig,
     DataConfig,
+    ExportConfig,
     InputConfig,
     MachineConfig,
     NetworkConfig,
@@ -56,6 +57,7 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     machine: MachineConfig = field(default_factory=MachineConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -173,6 +175,7 @@ def _kind(hint: Any) -> str:
 
 def _problems(config: Config) -> list[str]:
     stage, augment, machine = config.supervised, config.augment, config.machine
+    shares = dataclasses.asdict(config.export).items()
     checks = (
         (len(config.data.classes) >= 2, f"data.classes needs two names or more, found {config.data.classes}"),
         (len(set(config.data.classes)) == len(config.data.classes), "data.classes has a name twice"),
@@ -195,5 +198,6 @@ def _problems(config: Config) -> list[str]:
         (machine.cache_mb >= 0, f"machine.cache_mb must be 0 or more, found {machine.cache_mb}"),
         (machine.shares >= 0, f"machine.shares must be 0 or more, found {machine.shares}"),
         (machine.workers >= 0, f"machine.workers must be 0 or more, found {machine.workers}"),
+        *((0 <= share <= 1, f"export.{name} must be in 0..1, found {share}") for name, share in shares),
     )  # fmt: skip
     return [problem for holds, problem in checks if not holds] + method.problems(config.method)

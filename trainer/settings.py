@@ -140,3 +140,13 @@ class MachineConfig:
     cache_mb: int = 0  # decoded pictures kept in memory, per process that loads; 0: decode anew each time
     shares: int = 0  # parts of a batch with random draws of their own; 0: one per process. One process with 4 sees the
     # batches that four would
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What exported graphs must reach on golden frames, or the export is refused. Shares of pixels, and of mean IoU."""
+
+    agreement_fp32: float = 0.9995  # with the checkpoint's masks: only near-ties may fall otherwise
+    agreement_fp16: float = 0.998
+    agreement_int8: float = 0.99
+    miou_drop: float = 0.005  # against the truth, where golden frames have one: half a point

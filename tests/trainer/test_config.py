@@ -42,6 +42,7 @@ def test_overrides_win_over_the_file(tmp_path):
         ("[supervised]\nlr = 0", "supervised.lr must be above 0, found 0"),
         ('[supervised]\noptimizer = "lion"', "must be adamw or sgd, found 'lion'"),
         ('[data]\nclasses = ["one"]', "needs two names or more"),
+        ("[export]\nagreement_int8 = 99", "export.agreement_int8 must be in 0..1, found 99.0"),
         ("seed = ", "is not valid TOML"),
     ],
 )
