@@ -151,7 +151,7 @@ def table(rows: Sequence[Row]) -> str:
             percent(row.agreement),
             percent(row.limit, 2),
             "-" if row.miou is None else f"{100 * row.miou:.2f}",
-            "-" if row.miou_drop is None else f"{100 * row.miou_drop:+.2f}",
+            "-" if row.miou_drop is None else f"{round(100 * row.miou_drop, 2) + 0.0:+.2f}",  # never -0.00
             f"{percent(row.worst_agreement, 2)} {row.worst}",
             "passed" if row.passed else "FAILED",
         )

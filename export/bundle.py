@@ -1,0 +1,141 @@
+"""From graphs and golden frames to a bundle (`name.segrt`), refused below the gate's limits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from segrt.runtime import verification
+from segrt.runtime.archive import MANIFEST
+from segrt.runtime.bundle import CARD, REPORT, SCHEMA, SPEC, open_bundle
+from segrt.runtime.errors import ModelError, SinkError
+from segrt.runtime.gate_report import PRECISIONS, GateReport, Limits
+from segrt.runtime.parity import Golden
+from segrt.runtime.parity_picture import worst_picture
+from segrt.runtime.sinks.files import PartFile, cannot_write
+from segrt.runtime.spec import ModelSpec
+
+from .card import About, model_card, versions
+from .gate import run_gate
+from .golden import Picture
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's earliest date: the same content makes the same bytes
+
+
+def make_bundle(
+    path: Path,
+    spec: ModelSpec,
+    graphs: Mapping[str, bytes],
+    pictures: Sequence[Picture],
+    limits: Limits,
+    *,
+    network: nn.Module | None = None,
+    about: About | None = None,
+    show: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
+    picture: Path | None = None,
+) -> GateReport:
+    """Gate the graphs and, where they pass, write the bundle; what passed here counts as verified here.
+
+    Args:
+        path: the .segrt file; replaced if it exists.
+        graphs: ONNX files by precision; "fp32" must be among them.
+        pictures: golden frames.
+        network: the checkpoint's network, float32 on the CPU: the reference; None: the fp32 graph.
+        about: for the model card.
+        show: is given the gate's table, before a refusal too.
+        progress: is told what comes next.
+        picture: where to write the worst frame as a PNG; None: only when refused, beside `path`.
+    Raises:
+        ModelError: a graph is below its limit; nothing but the picture is written.
+        SinkError: `path` cannot be written; nothing of it stays.
+    """
+    gate = run_gate(spec, graphs, pictures, limits, network, progress)
+    show(gate.report.table())
+    refused = gate.report.refusals
+    if refused or picture is not None:
+        picture = picture or path.with_name(f"{path.stem}.worst.png")
+        _write(picture, lambda file: file.write_bytes(_png(worst_picture(gate.worst, spec))))
+    if refused:
+        raise ModelError(f"{path} is refused: {'; '.join(refused)}; the worst frame is drawn in {picture}")
+    write_bundle(path, spec, graphs, gate.golden, model_card(spec, graphs, gate.report, about or About()), gate.report)
+    written = open_bundle(path)
+    for row in gate.report.rows:
+        verification.remember(written, row)
+    return gate.report
+
+
+def write_bundle(
+    path: Path,
+    spec: ModelSpec,
+    graphs: Mapping[str, bytes],
+    golden: Sequence[Golden],
+    card: str,
+    report: GateReport,
+) -> None:
+    """Write a bundle, whole or not at all. The same content gives the same bytes.
+
+    Raises:
+        SinkError: the folder is missing or the disk is full; an older file of the name is kept.
+    """
+    files: dict[str, bytes] = {
+        f"graphs/{precision}.onnx": graphs[precision] for precision in PRECISIONS if precision in graphs
+    }
+    frames = []
+    for index, frame in enumerate(golden):
+        names = {"frame": frame.image, "mask": frame.mask, "truth": frame.truth}
+        listed = {"name": frame.name}
+        for kind, pixels in names.items():
+            if pixels is not None:
+                listed[kind] = f"golden/{index:03}.{kind}.png"
+                files[listed[kind]] = _png(pixels)
+        frames.append(listed)
+    files[SPEC] = _json(json.loads(spec.to_json()))
+    files[REPORT] = _json(report.to_dict())
+    files[CARD] = card.encode()
+    manifest = {
+        "schema": SCHEMA,
+        "name": spec.name,
+        "version": spec.version,
+        "made_with": versions(),
+        "graphs": {Path(name).stem: name for name in files if name.startswith("graphs/")},
+        "golden": frames,
+        "entries": {n: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in files.items()},
+    }
+    _write(path, lambda part: _pack(part, {MANIFEST: _json(manifest), **files}))
+
+
+def _pack(part: Path, files: Mapping[str, bytes]) -> None:
+    """Stored, not compressed: weights and PNGs would shrink by little, and readers refuse what could swell."""
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+
+
+def _write(path: Path, fill: Callable[[Path], object]) -> None:
+    part = PartFile(path)
+    try:
+        fill(part.path)
+        part.finish()
+    except OSError as error:
+        raise SinkError(cannot_write(path, error)) from None
+    finally:
+        part.discard()
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    done, data = cv2.imencode(".png", pixels)
+    assert done
+    return data.tobytes()
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
