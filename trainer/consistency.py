@@ -5,12 +5,42 @@ After FixMatch and UniMatch (Yang et al. 2023, 2025): weak view to the teacher, 
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
+from .checkpoint import load_state
 from .config import IGNORE_ID
 from .distributed import mean, noise_like, own_rows, total, world
 from .losses import to_probabilities
+from .optimize import Average
+
+
+class Teacher:
+    """An averaged copy of a trained network, which answers for pictures without labels."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.average, self.network = Average(network, decay), copy.deepcopy(network).eval()
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        return self.average.state
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a checkpoint's state."""
+        self.average.load(state)
+
+    def answer(self, x: Tensor, confidence: float, kind: str) -> tuple[Tensor, Tensor]:
+        """As `teach`."""
+        load_state(self.network, self.average.state, "the teacher")
+        return teach(self.network, x, confidence, kind)
+
+    def follow(self, network: nn.Module, iteration: int) -> None:
+        """Move towards the student; at its own decay from the first, since it starts from trained weights."""
+        self.average.update(network, iteration + 1000)
 
 
 @torch.no_grad()

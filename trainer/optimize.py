@@ -12,7 +12,7 @@ from .config import Config
 from .settings import SupervisedConfig
 
 
-def build_optimizer(network: nn.Module, config: Config, kind: str | None = None) -> torch.optim.Optimizer:
+def build_optimizer(network: nn.Module, config: Config, kind: str = "") -> torch.optim.Optimizer:
     """AdamW or SGD; a pretrained encoder learns slower, and one-dimensional weights (norms, biases) do not decay.
 
     Args:

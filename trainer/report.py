@@ -107,7 +107,7 @@ class Report:
 
         Args:
             images: (n, 3, h, w) uint8 RGB.
-            masks: (n, h, w) uint8 ids.
+            masks: (n, h, w) ids, 255 where unknown.
             logits: (n, classes, h', w').
         """
         if not self.writes:
@@ -115,7 +115,7 @@ class Report:
         count = min(4, len(images))
         answer = torch.nn.functional.interpolate(logits[:count].detach().float(), size=masks.shape[-2:]).argmax(1)
         rows = [images[:count].float() / 255]
-        for ids in (masks[:count].long(), answer.cpu()):
+        for ids in (masks[:count].long().cpu(), answer.cpu()):
             shade = (ids / max(len(self.config.data.classes) - 1, 1)).clamp(max=1)[:, None]  # (count, 1, h, w)
             rows.append(rows[0] * 0.5 + 0.5 * torch.where((ids == 255)[:, None], 0.5, shade))
         grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, 3 h, count w)

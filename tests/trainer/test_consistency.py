@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segrt.trainer.consistency import cut_boxes, disturb, mix, teach
+from segrt.trainer.consistency import Teacher, cut_boxes, disturb, mix, teach
 
 
 class Says(nn.Module):
@@ -23,6 +23,22 @@ def test_a_teacher_answers_where_it_is_sure_and_tells_how_often_it_is():
     assert ids.tolist() == [[[1, 255], [1, 255]]]
     assert share == 0.5
     assert teach(Says(logits), torch.zeros(1, 3, 4, 4), 0.0, "ce")[1].shape == (1, 4, 4)
+
+
+def test_a_teacher_moves_towards_its_student_by_its_decay_and_answers_with_what_it_has_become():
+    student = nn.Conv2d(3, 2, 1)
+    nn.init.zeros_(student.weight)
+    nn.init.zeros_(student.bias)
+    teacher = Teacher(student, 0.75)
+    with torch.no_grad():
+        student.bias.copy_(torch.tensor([0.0, 8.0]))
+    assert (teacher.answer(torch.zeros(1, 3, 2, 2), 0.8, "ce")[1] == 255).all()
+    teacher.follow(student, 0)  # at once by its own decay: it need not forget a random start
+    assert teacher.state["bias"].tolist() == [0.0, 2.0]
+    assert (teacher.answer(torch.zeros(1, 3, 2, 2), 0.8, "ce")[1] == 1).all()
+    again = Teacher(student, 0.75)
+    again.load(teacher.state)
+    assert again.state["bias"].tolist() == [0.0, 2.0]
 
 
 def test_a_disturbed_picture_is_another_but_not_far_from_it():

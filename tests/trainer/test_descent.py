@@ -11,7 +11,8 @@ CPU = torch.device("cpu")
 def made(config: Config) -> Descent:
     line = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.ones_(line.weight)
-    return Descent(line, torch.optim.SGD(line.parameters(), lr=0.5, momentum=0.9), config, CPU)
+    config = with_overrides(config, ["supervised.weight_decay=0.0", "supervised.warmup=0"])
+    return Descent(line, config, CPU, iterations=10**9, lr=0.5)  # so many that the rate does not fall
 
 
 def weight(descent: Descent) -> float:
@@ -29,6 +30,22 @@ def test_a_step_goes_down_the_gradient_and_no_further_than_its_limit():
     descent.optimizer.state.clear()
     descent.step(loss_of(descent, 100), 1)
     assert weight(descent) == pytest.approx(-0.5)
+
+
+def test_a_step_is_taken_at_the_schedules_rate_and_tells_it():
+    config = with_overrides(Config(), ["supervised.warmup=0", "supervised.power=1.0", "supervised.weight_decay=0.0"])
+    line = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(line.weight)
+    descent = Descent(line, config, CPU, iterations=4, lr=0.5)
+    assert descent.step(loss_of(descent, 1), 3) == 0.125
+    assert weight(descent) == 0.875
+
+
+@pytest.mark.parametrize(("kind", "found"), [("", "AdamW"), ("sgd", "SGD"), ("adam", "Adam")])
+def test_the_optimizer_is_the_settings_unless_one_is_named(kind, found):
+    config = with_overrides(Config(), ["supervised.optimizer=adamw"])
+    descent = Descent(torch.nn.Linear(1, 1), config, CPU, 1, 0.1, kind)
+    assert type(descent.optimizer).__name__ == found
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run_with_advice():

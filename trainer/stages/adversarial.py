@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from pathlib import Path
 
 import torch
@@ -11,20 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import distributed, machine
-from ..batches import Item, Stream, labelled
+from ..batches import Stream
 from ..checkpoint import Checkpoint, load_state
 from ..config import Config
 from ..descent import Descent
 from ..losses import adversarial_loss, discriminator_loss, one_hot, to_probabilities
 from ..networks.dual import Corrector
-from ..optimize import build_optimizer, set_learning_rate
 from ..report import Report
-from ..synthetic import write_variants
-from .correct import generator, own_loss, split_held_out
+from .correct import generator, own_loss
 from .discriminate import as_seen, score_together
 from .judge import Judge, reference_figures
+from .labels import open_labels
 from .revision import revision_gain
-from .setup import handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
+from .setup import handed_on, keep, needs, open_networks, resumable, set_up
+from .steps import steps
 
 STAGE, SALT = "adversarial", 4
 
@@ -42,13 +41,11 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
     setup, loop, own, d = set_up(config), config.supervised, config.method.adversarial, config.method.discriminator
     network, corrector, discriminator = open_networks(setup, start)
     s2 = start.groups.get("corrector_s2", start.groups["corrector"])
-    learnt, held_out = split_held_out(setup.train.trusted, config)
-    variants = write_variants(setup.train.trusted, config, out.parent / "correct" / "synthetic")
-    trained = generator(network, corrector, config)
-    of_g = build_optimizer(trained, config)
-    of_d = build_optimizer(discriminator, config, d.optimizer)
-    descent_g = Descent(trained, of_g, config, setup.device)
-    descent_d = Descent(discriminator, of_d, config, setup.device)
+    labels = open_labels(setup, out)
+    trained, lr = generator(network, corrector, config), loop.lr * own.lr_scale
+    lr_d = d.adam_lr if d.optimizer == "adam" else lr * d.lr_scale
+    descent_g = Descent(trained, config, setup.device, own.iterations, lr)
+    descent_d = Descent(discriminator, config, setup.device, own.iterations, lr_d, d.optimizer)
     before = copy.deepcopy(corrector).eval()
     load_state(before, s2, "S2's corrector")
     first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
@@ -58,25 +55,17 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
 
     replayed, classes = max(1, round(own.replay * loop.batch)), len(config.data.classes)
     half = max(replayed, loop.batch // 2)  # trusted samples per batch: all are real masks for D, some are replayed
-    trusted = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
-    noisy = [Item(item.image, (item.masks[0], item.masks[0])) for item in labelled(setup.train.noisy)]
-    streams = [Stream(trusted, half), Stream(noisy, max(1, loop.batch - replayed))]
-    batches = setup.batches(streams, range(first, own.iterations), SALT)
+    streams = [Stream(labels.items(), half), Stream(labels.noisy_items(), max(1, loop.batch - replayed))]
+    iterations = steps(setup, streams, first, own.iterations, SALT)
     half, replayed = distributed.part(half), distributed.part(replayed)
     network.eval()
     with Report(out, config, STAGE, first, own.iterations) as report:
-        for iteration in range(first, own.iterations):
-            waiting_since = time.perf_counter()
-            images, masks, _ = next(batches)  # layers: truth of trusted or label of noisy samples; wrong label
-            waited_s = time.perf_counter() - waiting_since
-            seed_iteration(config, SALT, iteration)
-            x, (t, y) = setup.network_input(images), masks.to(setup.device).long().unbind(1)
+        for step in iterations:
+            x, layers = setup.on_device(step.batch)  # (n, 3, h, w)
+            t, y = layers.unbind(1)  # (n, h, w): truth, wrong label; of noisy samples both are the given label
             fed = torch.cat([torch.arange(replayed), torch.arange(half, len(x))]).to(setup.device)
             x_g, y_g, anchor = x[fed], y[fed], t[fed]  # anchor: truth of the replayed, given label of the noisy
             real = one_hot(t[:half], classes)
-            rate = set_learning_rate(of_g, loop, iteration, own.iterations, loop.lr * own.lr_scale)
-            lr_d = d.adam_lr if d.optimizer == "adam" else loop.lr * own.lr_scale * d.lr_scale
-            set_learning_rate(of_d, loop, iteration, own.iterations, lr_d)
 
             corrector.train()
             discriminator.train()
@@ -94,34 +83,33 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                 loss = adversarial + own.bce_weight * bce
                 if not config.method.dual.detach_visual:
                     loss = loss + own_loss(network, visual, anchor[:replayed], config)
-            descent_g.step(loss, iteration)
+            rate = descent_g.step(loss, step.iteration)
 
             with machine.autocast(config.machine, setup.device):
                 of_real, of_fake = score_together(discriminator, x[:half], real, x_g, fake.detach(), d.mask_noise)
             loss_d = discriminator_loss(of_real.float(), of_fake.float(), d.real_target)
-            descent_d.step(loss_d, iteration)  # which forgets first what the generator's step left in D
+            descent_d.step(loss_d, step.iteration)  # which forgets first what the generator's step left in D
 
-            done, last = iteration + 1, iteration + 1 == own.iterations
             told = (distributed.mean((of_real > 0).float()) + distributed.mean((of_fake < 0).float())) / 2
             losses = {"loss": loss, "adversarial": adversarial, "bce": bce, "loss_d": loss_d, "accuracy": told}
-            report.step(done, losses, rate, waited_s)
-            if done % loop.pictures_every == 0 or last:
-                report.pictures(done, images[fed.cpu()], y_g.to(torch.uint8).cpu(), logits)
-            if last:
-                gain = revision_gain(setup, network, corrector, held_out, variants)
-                report.figures(done, gain)
+            report.step(step.done, losses, rate, step.waited_s)
+            if step.due(loop.pictures_every):
+                report.pictures(step.done, step.batch.images[fed.cpu()], y_g, logits)
+            if step.last:
+                gain = revision_gain(setup, network, corrector, labels.held_out, labels.variants)
+                report.figures(step.done, gain)
                 if own.keep_best and gain and gain["held_out_gain"] < figures.get("held_out_gain", -1.0):
                     load_state(corrector, s2, "S2's corrector")
                     gain = {"fell_back_to_s2": 1.0, "s4_gain": gain["held_out_gain"]}
                 judge = Judge(setup, network, corrector, discriminator)
                 figures = {**figures, **gain, **reference_figures(judge, setup.train.trusted)}
-            if done % loop.checkpoint_every == 0 or last:
+            if step.due(loop.checkpoint_every):
                 own_parts = {"corrector": corrector.state_dict(), "discriminator": discriminator.state_dict()}
                 parts = handed_on(start, network=network.state_dict(), **own_parts)
                 optimizers = {"optimizer": descent_g.tensors(), "optimizer_d": descent_d.tensors()}
                 groups = {**parts, **optimizers, "corrector_s2": s2}
-                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
-                keep(checkpoint, out, {k: v for k, v in parts.items() if k != "corrector_s2"}, final=last)
+                checkpoint = Checkpoint(config, STAGE, step.done, groups, figures)
+                keep(checkpoint, out, {k: v for k, v in parts.items() if k != "corrector_s2"}, final=step.last)
     return checkpoint
 
 

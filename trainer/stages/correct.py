@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segrt.runtime.errors import ConfigError, ModelError
 
 from .. import distributed, machine
-from ..batches import Item, Stream, labelled
+from ..batches import Stream, labelled
 from ..checkpoint import Checkpoint, load
 from ..config import Config
 from ..data import Sample
 from ..descent import Descent
 from ..losses import one_hot, segmentation_loss, to_probabilities
 from ..networks.dual import Corrector
-from ..optimize import build_optimizer, set_learning_rate
 from ..report import Report
-from ..synthetic import write_variants
+from .labels import open_labels
 from .revision import revision_gain
 from .setup import (
     LAST,
@@ -35,9 +32,9 @@ from .setup import (
     open_networks,
     open_segmenter,
     resumable,
-    seed_iteration,
     set_up,
 )
+from .steps import steps
 from .supervised import STAGE as SUPERVISED
 from .supervised import train_segmenter
 
@@ -57,27 +54,21 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
     start = needs(start, "network", STAGE, "segment")
     setup, loop, own = set_up(config), config.supervised, config.method.correct
     network, corrector, _ = open_networks(setup, start)
-    learnt, held_out = split_held_out(setup.train.trusted, config)
-    variants = write_variants(setup.train.trusted, config, out / "synthetic")
-    predictors = Predictors(setup, start, network, learnt, out)
-    optimizer = build_optimizer(trained := generator(network, corrector, config), config)
-    descent = Descent(trained, optimizer, config, setup.device)
+    labels = open_labels(setup, out)
+    predictors = Predictors(setup, start, network, labels.learnt, out)
+    trained = generator(network, corrector, config)
+    descent = Descent(trained, config, setup.device, own.iterations, loop.lr * own.lr_scale)
     first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
     if first:
         descent.restore(start.groups["optimizer"])
 
-    items = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
-    batches = setup.batches([Stream(items, loop.batch)], range(first, own.iterations), SALT)
+    iterations = steps(setup, [Stream(labels.items(), loop.batch)], first, own.iterations, SALT)
     network.eval()
     with Report(out, config, STAGE, first, own.iterations) as report:
-        for iteration in range(first, own.iterations):
-            waiting_since = time.perf_counter()
-            images, masks, numbers = next(batches)  # (n, 3, h, w), (n, 2, h, w): the truth t, a synthetic y; (n,)
-            waited_s = time.perf_counter() - waiting_since
-            seed_iteration(config, SALT, iteration)
-            x, (t, y) = setup.network_input(images), masks.to(setup.device).long().unbind(1)
-            rate = set_learning_rate(optimizer, loop, iteration, own.iterations, loop.lr * own.lr_scale)
-            label = wrong_labels(x, t, y, numbers, predictors, config)  # (n, classes, h, w)
+        for step in iterations:
+            x, layers = setup.on_device(step.batch)  # (n, 3, h, w)
+            t, y = layers.unbind(1)  # (n, h, w): the truth, a synthetic wrong label
+            label = wrong_labels(x, t, y, step.batch.numbers, predictors, config)  # (n, classes, h, w)
 
             corrector.train()
             with machine.autocast(config.machine, setup.device):
@@ -87,20 +78,19 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                 loss = segmentation_loss(logits.float(), t, loop.loss, class_weights=setup.class_weights)
                 if not config.method.dual.detach_visual:
                     loss = loss + own_loss(network, visual, t, config)
-            descent.step(loss, iteration)
+            rate = descent.step(loss, step.iteration)
 
-            done, last = iteration + 1, iteration + 1 == own.iterations
-            report.step(done, {"loss": loss}, rate, waited_s)
-            if done % loop.pictures_every == 0 or last:
-                report.pictures(done, images, label.argmax(1).to(torch.uint8).cpu(), logits)
-            if last:
-                figures = revision_gain(setup, network, corrector, held_out, variants)
-                report.figures(done, figures)
-            if done % loop.checkpoint_every == 0 or last:
+            report.step(step.done, {"loss": loss}, rate, step.waited_s)
+            if step.due(loop.pictures_every):
+                report.pictures(step.done, step.batch.images, label.argmax(1), logits)
+            if step.last:
+                figures = revision_gain(setup, network, corrector, labels.held_out, labels.variants)
+                report.figures(step.done, figures)
+            if step.due(loop.checkpoint_every):
                 parts = handed_on(start, network=network.state_dict(), corrector=corrector.state_dict())
                 groups = {**parts, "optimizer": descent.tensors()}
-                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
-                keep(checkpoint, out, {k: v for k, v in parts.items() if k != "snapshot"}, final=last)
+                checkpoint = Checkpoint(config, STAGE, step.done, groups, figures)
+                keep(checkpoint, out, {k: v for k, v in parts.items() if k != "snapshot"}, final=step.last)
     return checkpoint
 
 
@@ -117,13 +107,6 @@ def own_loss(network: nn.Module, visual: tuple[Tensor, list[Tensor]], truth: Ten
 def generator(network: nn.Module, corrector: Corrector, config: Config) -> nn.Module:
     """What the label losses train: the corrector, and the image network too unless it is detached."""
     return corrector if config.method.dual.detach_visual else nn.ModuleList([network, corrector])
-
-
-def split_held_out(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], list[Sample]]:
-    """Trusted samples to learn from, and a few on which revision is judged; the same in S2, S3 and S4."""
-    count = min(round(config.method.correct.holdout * len(samples)), len(samples) - 1)
-    order = np.random.default_rng((config.seed, SALT)).permutation(len(samples))
-    return [samples[i] for i in sorted(order[count:])], [samples[i] for i in sorted(order[:count])]
 
 
 class Predictors:

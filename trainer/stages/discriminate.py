@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .. import distributed, machine
-from ..batches import Item, Stream, labelled
+from ..batches import Stream
 from ..checkpoint import Checkpoint
 from ..config import Config
 from ..descent import Descent
 from ..losses import discriminator_loss, one_hot, straight_through, to_probabilities
 from ..networks.discriminator import Discriminator
-from ..optimize import build_optimizer, set_learning_rate
 from ..report import Report
-from ..synthetic import write_variants
-from .correct import split_held_out
 from .judge import Judge, reference_figures
-from .setup import handed_on, keep, needs, open_networks, resumable, seed_iteration, set_up
+from .labels import open_labels
+from .setup import handed_on, keep, needs, open_networks, resumable, set_up
+from .steps import steps
 
 STAGE, SALT = "discriminate", 3
 
@@ -40,31 +38,24 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
     start = needs(start, "corrector", STAGE, "correct")
     setup, loop, own = set_up(config), config.supervised, config.method.discriminator
     network, corrector, discriminator = open_networks(setup, start)
-    learnt, _ = split_held_out(setup.train.trusted, config)
-    variants = write_variants(setup.train.trusted, config, out.parent / "correct" / "synthetic")
-    optimizer = build_optimizer(discriminator, config, own.optimizer)
-    descent = Descent(discriminator, optimizer, config, setup.device)
+    labels = open_labels(setup, out)
+    lr = own.adam_lr if own.optimizer == "adam" else loop.lr * own.lr_scale
+    descent = Descent(discriminator, config, setup.device, own.iterations, lr, own.optimizer)
     first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
     right: list[float] = figures.pop(RECENT, [])  # shares told apart lately
     if first:
         descent.restore(start.groups["optimizer"])
 
     half = max(1, loop.batch // 2)
-    trusted = [Item(sample.image, ((sample.mask,), tuple(variants[sample.name]))) for sample in learnt]
-    noisy = [Item(item.image, (item.masks[0], item.masks[0])) for item in labelled(setup.train.noisy)]
-    batches = setup.batches([Stream(trusted, half), Stream(noisy, half)], range(first, own.iterations), SALT)
+    streams = [Stream(labels.items(), half), Stream(labels.noisy_items(), half)]
+    iterations = steps(setup, streams, first, own.iterations, SALT)
     half = distributed.part(half)
     network.eval()
     corrector.eval()
     with Report(out, config, STAGE, first, own.iterations) as report:
-        for iteration in range(first, own.iterations):
-            waiting_since = time.perf_counter()
-            images, masks, _ = next(batches)  # (2 half, 3, h, w), (2 half, 2, h, w): truth or label, wrong label
-            waited_s = time.perf_counter() - waiting_since
-            seed_iteration(config, SALT, iteration)
-            x, (t, y) = setup.network_input(images), masks.to(setup.device).long().unbind(1)
-            lr = own.adam_lr if own.optimizer == "adam" else loop.lr * own.lr_scale
-            rate = set_learning_rate(optimizer, loop, iteration, own.iterations, lr)
+        for step in iterations:
+            x, layers = setup.on_device(step.batch)  # (2 half, 3, h, w)
+            t, y = layers.unbind(1)  # (2 half, h, w): truth, wrong label; of noisy samples both are the given label
 
             discriminator.train()
             with machine.autocast(config.machine, setup.device):
@@ -76,23 +67,22 @@ def run(config: Config, out: Path, start: Checkpoint | None = None) -> Checkpoin
                     discriminator, x[:half], one_hot(t[:half], len(config.data.classes)), x, fake, own.mask_noise
                 )
             loss = discriminator_loss(real.float(), fakes.float(), own.real_target)
-            descent.step(loss, iteration)
+            rate = descent.step(loss, step.iteration)
 
-            done, last = iteration + 1, iteration + 1 == own.iterations
             accuracy = (distributed.mean((real > 0).float()) + distributed.mean((fakes < 0).float())) / 2
-            whole = report.step(done, {"loss": loss, "accuracy": accuracy}, rate, waited_s)
+            whole = report.step(step.done, {"loss": loss, "accuracy": accuracy}, rate, step.waited_s)
             right = [*right[-49:], whole["accuracy"]]
-            if last:
+            if step.last:
                 figures = {**figures, "discriminator_accuracy": sum(right) / len(right)}
-                report.figures(done, {"discriminator_accuracy": figures["discriminator_accuracy"]})
+                report.figures(step.done, {"discriminator_accuracy": figures["discriminator_accuracy"]})
                 judge = Judge(setup, network, corrector, discriminator)
                 figures = {**figures, **reference_figures(judge, setup.train.trusted)}
-            if done % loop.checkpoint_every == 0 or last:
+            if step.due(loop.checkpoint_every):
                 parts = handed_on(start, discriminator=discriminator.state_dict())
                 groups = {**parts, "optimizer": descent.tensors()}
-                told = figures if last else {**figures, RECENT: right}
-                checkpoint = Checkpoint(config, STAGE, done, groups, told)
-                keep(checkpoint, out, parts, final=last)
+                told = figures if step.last else {**figures, RECENT: right}
+                checkpoint = Checkpoint(config, STAGE, step.done, groups, told)
+                keep(checkpoint, out, parts, final=step.last)
     return checkpoint
 
 

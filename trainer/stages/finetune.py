@@ -7,7 +7,7 @@ averaged teacher's answers (they count as unlabelled), or none.
 from __future__ import annotations
 
 import copy
-import time
+import functools
 from pathlib import Path
 
 import torch
@@ -19,15 +19,15 @@ from .. import distributed, machine
 from ..batches import Item, Stream
 from ..checkpoint import Checkpoint, load_state
 from ..config import Config
-from ..consistency import cut_boxes, disturb, mix, teach
+from ..consistency import Teacher, cut_boxes, disturb, mix
 from ..descent import Descent
-from ..evaluate import evaluate, predictor
 from ..losses import one_hot, segmentation_loss, to_probabilities
 from ..networks import training_mode
-from ..optimize import Average, build_optimizer, set_learning_rate
+from ..optimize import Average
 from ..report import Report
 from .revise import FLAGS, MASKS, read_records
-from .setup import Setup, handed_on, keep, needs, open_networks, open_segmenter, resumable, seed_iteration, set_up
+from .setup import Setup, handed_on, keep, needs, open_networks, open_segmenter, resumable, set_up
+from .steps import steps
 
 STAGE, SALT = "finetune", 5
 
@@ -43,12 +43,13 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
     """
     start = needs(start, "network", STAGE, "segment")
     setup, loop, own = set_up(config), config.supervised, config.method.finetune
-    trusted, noisy, weights = targets(setup, revised)
+    trusted, noisy, trust = targets(setup, revised)
+    weights = trust.to(setup.device)
     network = open_segmenter(setup, start.weights, "the checkpoint to start from")
-    optimizer = build_optimizer(network, config)
-    descent, average = Descent(network, optimizer, config, setup.device), Average(network, loop.ema)
-    teacher, teaching = Average(network, own.teacher_decay), copy.deepcopy(network).eval()
+    descent = Descent(network, config, setup.device, own.iterations, loop.lr * own.lr_scale)
+    average = Average(network, loop.ema)
     taught = bool(noisy) and (own.target == "unlabelled" or own.consistency > 0)
+    teacher = Teacher(network, own.teacher_decay) if taught else None
     soft = own.target == "revised" and config.method.revise.target == "soft"
     eyes, corrector = open_networks(setup, needs(start, "corrector", STAGE, "correct"))[:2] if soft else (network, None)
     doubt = own.flagged if own.target == "revised" else 0.0
@@ -57,78 +58,68 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
         load_state(network, start.groups["network"], "the checkpoint to resume from")
         descent.restore(start.groups["optimizer"])
         average.load(start.groups.get("average", {}))
-        teacher.load(start.groups.get("teacher", {}))
+        if teacher:
+            teacher.load(start.groups.get("teacher", {}))
         if soft:
             load_state(eyes, start.groups["eyes"], "the checkpoint to resume from")
 
     of_trusted = min(max(1, round(own.trusted_share * loop.batch)), loop.batch - 1) if noisy else loop.batch
     streams = [Stream(trusted, of_trusted), *([Stream(noisy, loop.batch - of_trusted)] if noisy else [])]
-    batches = setup.batches(streams, range(first, own.iterations), SALT)
+    iterations = steps(setup, streams, first, own.iterations, SALT)
     of_trusted = distributed.part(of_trusted)
-    usable, balance = copy.deepcopy(network).eval(), setup.class_weights
+    usable = copy.deepcopy(network).eval()
+    plain_loss = functools.partial(segmentation_loss, kind=loop.loss, class_weights=setup.class_weights)
     with Report(out, config, STAGE, first, own.iterations) as report:
-        for iteration in range(first, own.iterations):
-            waiting_since = time.perf_counter()
-            images, masks, numbers = next(batches)  # (n, 3, h, w), (n, 3, h, w): target, flag, given label; (n,)
-            waited_s = time.perf_counter() - waiting_since
-            seed_iteration(config, SALT, iteration)
-            x, layers = setup.network_input(images), masks.to(setup.device).long()
-            target, flags, given = layers.unbind(1)
+        for step in iterations:
+            x, layers = setup.on_device(step.batch)  # (n, 3, h, w); the first `of_trusted` of n are trusted
+            target, flags, given = layers.unbind(1)  # (n, h, w); of trusted samples all three are the label
             w = torch.ones(len(x), 1, 1, device=setup.device)
-            w[of_trusted:, 0, 0] = weights.to(setup.device)[numbers[of_trusted:]] if own.reweight else 1.0
-            flags[:of_trusted] = 0  # their layer is their label
+            if own.reweight:
+                w[of_trusted:, 0, 0] = weights[step.batch.numbers[of_trusted:]]
+            flags[:of_trusted] = 0
             w = w * (1 - doubt * (flags == 1))  # (n, h, w): doubted pixels count less
-            rate = set_learning_rate(optimizer, loop, iteration, own.iterations, loop.lr * own.lr_scale)
 
             if corrector is not None:
                 target = soft_targets(eyes, corrector, x, target, given, of_trusted, config)
-            if taught:  # the noisy half, seen by the teacher as it is and by the student disturbed and mixed
-                load_state(teaching, teacher.state, "the teacher")
-                sure, answer = teach(teaching, x[of_trusted:], own.confidence, loop.loss)
+            if teacher:  # sees the noisy pictures as they are; the student sees them disturbed and mixed
+                sure, answer = teacher.answer(x[of_trusted:], own.confidence, loop.loss)
                 boxes = cut_boxes(len(answer), answer.shape[-2:], setup.device)
                 x = torch.cat([x[:of_trusted], mix(disturb(x[of_trusted:]), boxes)])
+                for each in (target, w):  # what belongs to a pixel moves with it
+                    each[of_trusted:] = mix(each[of_trusted:, None], boxes)[:, 0]
                 answer = mix(answer[:, None], boxes)[:, 0]
-                target[of_trusted:] = mix(target[of_trusted:, None], boxes)[:, 0]
-                w[of_trusted:] = mix(w[of_trusted:, None], boxes)[:, 0]
             training_mode(network, config.network)
             with machine.autocast(config.machine, setup.device):
                 logits = network(x).float()  # (n, classes, h / k, w / k)
             if own.target == "unlabelled":
-                supervised = segmentation_loss(
-                    logits[:of_trusted], target[:of_trusted], loop.loss, class_weights=balance
-                )
-                loss = (
-                    supervised + segmentation_loss(logits[of_trusted:], answer, loop.loss, class_weights=balance) * sure
-                )
+                loss = plain_loss(logits[:of_trusted], target[:of_trusted])
+                loss = loss + plain_loss(logits[of_trusted:], answer) * sure
             else:
-                loss = segmentation_loss(logits, target, loop.loss, w, own.smooth_borders, balance)
-                if taught:
-                    agree = segmentation_loss(logits[of_trusted:], answer, loop.loss, class_weights=balance) * sure
-                    loss = loss + own.consistency * agree
-            descent.step(loss, iteration)
-            average.update(network, iteration)
-            if taught:
-                teacher.update(network, iteration + 1000)  # it starts from trained weights: no need to forget them
+                loss = plain_loss(logits, target, weights=w, smooth=own.smooth_borders)
+                if teacher:
+                    loss = loss + own.consistency * (plain_loss(logits[of_trusted:], answer) * sure)
+            rate = descent.step(loss, step.iteration)
+            average.update(network, step.iteration)
+            if teacher:
+                teacher.follow(network, step.iteration)
 
-            done, last = iteration + 1, iteration + 1 == own.iterations
-            report.step(done, {"loss": loss}, rate, waited_s)
-            if done % loop.pictures_every == 0 or last:
-                report.pictures(done, images, masks[:, 0], logits)
-            if last or (loop.evaluate_every and done % loop.evaluate_every == 0):
+            report.step(step.done, {"loss": loss}, rate, step.waited_s)
+            if step.due(loop.pictures_every):
+                report.pictures(step.done, step.batch.images, step.batch.masks[:, 0], logits)
+            if step.due(loop.evaluate_every):
                 load_state(usable, average.state or network.state_dict(), "the average")
                 if loop.evaluate_every:
-                    iou = evaluate(predictor(usable, setup.spec, setup.device), setup.val).confusion.iou()
-                    figures = {**figures, **report.evaluation(done, iou)}
-            if done % loop.checkpoint_every == 0 or last:
+                    figures = {**figures, **report.evaluation(step.done, setup.val_iou(usable))}
+            if step.due(loop.checkpoint_every):
                 groups = {
                     **handed_on(start, network=network.state_dict()),
                     "optimizer": descent.tensors(),
                     **({"average": average.state} if loop.ema else {}),
-                    **({"teacher": teacher.state} if taught else {}),
+                    **({"teacher": teacher.state} if teacher else {}),
                     **({"eyes": eyes.state_dict()} if soft else {}),
                 }
-                checkpoint = Checkpoint(config, STAGE, done, groups, figures)
-                keep(checkpoint, out, {"network": usable.state_dict()}, final=last)
+                checkpoint = Checkpoint(config, STAGE, step.done, groups, figures)
+                keep(checkpoint, out, {"network": usable.state_dict()}, final=step.last)
     return checkpoint
 
 

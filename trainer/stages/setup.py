@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segrt.runtime.errors import ConfigError, ModelError
@@ -19,7 +20,7 @@ from ..batches import Batch, Stream, load_batches
 from ..checkpoint import Checkpoint, load, load_state, save, spec_of
 from ..config import Config
 from ..data import Folder
-from ..evaluate import normalise, padding_bgr
+from ..evaluate import evaluate, normalise, padding_bgr, predictor
 from ..networks import build_network, kind_of
 from ..networks.discriminator import Discriminator
 from ..networks.dual import Corrector
@@ -62,9 +63,14 @@ class Setup:
         weights = np.clip((median / np.maximum(pixels, 1)) ** power, 0.1, 10)
         return torch.from_numpy(weights).float().to(self.device)
 
-    def network_input(self, images: Tensor) -> Tensor:
-        """(n, 3, h, w) uint8 RGB as loaded -> what the network takes, on the device."""
-        return normalise(images.to(self.device), self.spec, ColourOrder.RGB)
+    def on_device(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the network takes, (n, 3, h, w) float32, and the masks' layers, (n, layers, h, w) int64."""
+        images = normalise(batch.images.to(self.device), self.spec, ColourOrder.RGB)
+        return images, batch.masks.to(self.device).long()
+
+    def val_iou(self, network: nn.Module) -> NDArray[np.float64]:
+        """(classes,) IoU on the validation split of a network in eval mode."""
+        return evaluate(predictor(network, self.spec, self.device), self.val).confusion.iou()
 
 
 def set_up(config: Config) -> Setup:
@@ -120,11 +126,6 @@ def open_networks(setup: Setup, start: Checkpoint) -> tuple[nn.Module, Corrector
     for module in (corrector, discriminator):
         module.to(setup.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network, corrector, discriminator
-
-
-def seed_iteration(config: Config, salt: int, iteration: int) -> None:
-    """Make torch's draws a function of seed, stage and iteration, so that a resumed run draws the same."""
-    torch.manual_seed((((config.seed * 31 + salt) << 32) + iteration) % 2**63)
 
 
 def resumable(stage: str, start: Checkpoint | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +18,14 @@ from ..checkpoint import Checkpoint, load_state
 from ..config import Config
 from ..data import Folder
 from ..descent import Descent
-from ..evaluate import evaluate, predictor
 from ..losses import segmentation_loss
 from ..networks import load_encoder, training_mode
-from ..optimize import Average, build_optimizer, set_learning_rate
+from ..optimize import Average
 from ..report import Report
 from .setup import Setup, build_segmenter, keep, resumable, set_up
+from .steps import steps
 
-STAGE = "supervised"
+STAGE, SALT = "supervised", 0
 
 
 def run(config: Config, out: Path, start: Checkpoint | None = None, stage: str = STAGE) -> Checkpoint:
@@ -59,12 +58,11 @@ def chosen(folder: Folder, config: Config) -> list[Item]:
 
 def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Checkpoint | None, stage: str) -> Checkpoint:
     """The loop of `run` over given items."""
-    config, loop, device, spec = setup.config, setup.config.supervised, setup.device, setup.spec
+    config, loop, device = setup.config, setup.config.supervised, setup.device
     torch.manual_seed(config.seed)
     network = first_network(config, start, stage).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = build_optimizer(network, config)
-    descent, average = Descent(network, optimizer, config, device), Average(network, loop.ema)
+    descent, average = Descent(network, config, device, loop.iterations, loop.lr), Average(network, loop.ema)
     checkpoint = Checkpoint(config, stage, 0, {"network": network.state_dict()})
     first = resumable(stage, start)
     if start is not None and first:
@@ -74,44 +72,39 @@ def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Check
     figures, early = dict(checkpoint.figures), dict(checkpoint.groups.get("snapshot", {}))
 
     usable = copy.deepcopy(network).eval()  # what is evaluated and, at the end, kept
-    batches = setup.batches([Stream(items, loop.batch)], range(first, loop.iterations), salt=0)
+    iterations = steps(setup, [Stream(items, loop.batch)], first, loop.iterations, SALT)
     with Report(out, config, stage, first, loop.iterations) as report:
-        for iteration in range(first, loop.iterations):
-            waiting_since = time.perf_counter()
-            images, masks, _ = next(batches)  # (n, 3, h, w) uint8 RGB, (n, 1, h, w) uint8
-            waited_s = time.perf_counter() - waiting_since
-            batch, target = setup.network_input(images), masks[:, 0].to(device).long()
-            rate = set_learning_rate(optimizer, loop, iteration, loop.iterations, loop.lr)
+        for step in iterations:
+            x, layers = setup.on_device(step.batch)  # (n, 3, h, w)
+            t = layers[:, 0]  # (n, h, w): the labels
 
             training_mode(network, config.network)
             with machine.autocast(config.machine, device):
-                logits = network(batch)  # (n, classes, h / k, w / k)
-            loss = segmentation_loss(logits.float(), target, loop.loss, class_weights=setup.class_weights)
-            descent.step(loss, iteration)
-            average.update(network, iteration)
+                logits = network(x)  # (n, classes, h / k, w / k)
+            loss = segmentation_loss(logits.float(), t, loop.loss, class_weights=setup.class_weights)
+            rate = descent.step(loss, step.iteration)
+            average.update(network, step.iteration)
 
-            done, last = iteration + 1, iteration + 1 == loop.iterations
-            report.step(done, {"loss": loss}, rate, waited_s)
-            if done == snapshot_iteration(config):
+            report.step(step.done, {"loss": loss}, rate, step.waited_s)
+            if step.done == snapshot_iteration(config):
                 early = {name: tensor.clone() for name, tensor in (average.state or network.state_dict()).items()}
-            if done % loop.pictures_every == 0 or last:
-                report.pictures(done, images, masks[:, 0], logits)
-            if last or (loop.evaluate_every and done % loop.evaluate_every == 0):
+            if step.due(loop.pictures_every):
+                report.pictures(step.done, step.batch.images, t, logits)
+            if step.due(loop.evaluate_every):
                 load_state(usable, average.state or network.state_dict(), "the average")
-                if last and loop.calibrate:
-                    calibrate(usable, class_offsets(usable, spec, setup.train, device))
+                if step.last and loop.calibrate:
+                    calibrate(usable, class_offsets(usable, setup.spec, setup.train, device))
                 if loop.evaluate_every:
-                    iou = evaluate(predictor(usable, spec, device), setup.val).confusion.iou()
-                    figures = report.evaluation(done, iou)
-            if done % loop.checkpoint_every == 0 or last:
+                    figures = report.evaluation(step.done, setup.val_iou(usable))
+            if step.due(loop.checkpoint_every):
                 groups = {"network": network.state_dict(), "optimizer": descent.tensors()}
                 if loop.ema:
                     groups["average"] = average.state
                 if early:
                     groups["snapshot"] = early
-                checkpoint = Checkpoint(config, stage, done, groups, figures)
+                checkpoint = Checkpoint(config, stage, step.done, groups, figures)
                 kept = {"network": usable.state_dict(), **({"snapshot": early} if early else {})}
-                keep(checkpoint, out, kept, final=last)
+                keep(checkpoint, out, kept, final=step.last)
     return checkpoint
 
 

@@ -5,8 +5,7 @@ from tests.trainer.chain import Chain, run, same, settings, write_noisy_discs
 from segrt import ConfigError, ModelError
 from segrt.trainer.checkpoint import load
 from segrt.trainer.config import with_overrides
-from segrt.trainer.stages.correct import split_held_out
-from segrt.trainer.stages.setup import MODEL, set_up
+from segrt.trainer.stages.setup import MODEL
 
 
 def shifted(mask, image, config, severity, annotator, rng):
@@ -26,16 +25,6 @@ def test_the_label_network_learns_to_put_shifted_labels_right_on_pictures_it_nev
     figures = load(tmp_path / "correct" / MODEL).figures
     assert figures["held_out_iou_given"] < 0.7
     assert figures["held_out_iou_revised"] > figures["held_out_iou_given"] + 0.1
-
-
-def test_held_out_samples_are_a_few_always_the_same_and_never_learnt_from(chain: Chain):
-    trusted = set_up(chain.config).train.trusted
-    learnt, held_out = split_held_out(trusted, chain.config)
-    assert (len(learnt), len(held_out)) == (4, 1)
-    assert set(learnt) | set(held_out) == set(trusted)
-    assert (learnt, held_out) == split_held_out(trusted, chain.config)
-    everything = with_overrides(chain.config, ["method.correct.holdout=1.0"])
-    assert len(split_held_out(trusted, everything)[0]) == 1  # something must be left to learn from
 
 
 def test_the_image_network_moves_only_in_joint_training(chain: Chain, tmp_path):
