@@ -20,7 +20,7 @@ from ..errors import EngineError, ModelError
 from ..plan_file import SUFFIX, PlanKey, PlanRecord, read_plan, read_record, remove_plan, write_plan
 from ..sinks.files import cannot_write
 
-_LOG = logging.getLogger("segrt.tensorrt")  # shown on stderr unless the program that embeds segrt decides otherwise
+_LOG = logging.getLogger("segrt")  # shown on stderr unless the program that embeds segrt decides otherwise
 
 Build = Callable[[], bytes]
 RecordOf = Callable[[str], PlanRecord]
@@ -99,14 +99,14 @@ class EngineCache:
             if found.plan is not None:
                 return Plan(found.plan, True, "plan from cache, built by another process just now")
             why = f" again: {found.problem}" if found.problem else ""
-            _LOG.warning("building a TensorRT plan for %s%s (this may take minutes)", source, why)
+            _LOG.warning("segrt: building a TensorRT plan for %s%s (this may take minutes)", source, why)
             data = build()
             note = self._store(self.path(name, key), data, record_of, source)
         return Plan(data, False, note)
 
     def reject(self, name: str, key: PlanKey, reason: str) -> None:
         """Remove a plan that TensorRT itself refused, although its key fits."""
-        _LOG.warning("the cached plan of %s is thrown away: %s", name, reason)
+        _LOG.warning("segrt: the cached plan of %s is thrown away: %s", name, reason)
         with suppress(OSError):
             remove_plan(self.path(name, key))
 
@@ -116,7 +116,7 @@ class EngineCache:
             write_plan(path, data, record)
         except OSError as error:
             note = f"the plan is new and will be built again next time: {cannot_write(path, error)}"
-            _LOG.warning("%s", note)
+            _LOG.warning("segrt: %s", note)
             return note
         for other, old in self._records():  # what can never be wanted again
             if other != path and old.source == source and old.key.onnx_sha256 != record.key.onnx_sha256:
@@ -161,7 +161,7 @@ class EngineCache:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _LOG.warning("another process is building a TensorRT plan for this GPU; waiting for it")
+                _LOG.warning("segrt: another process is building a TensorRT plan for this GPU; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError:  # a file system without locks
                 pass
