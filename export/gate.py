@@ -47,7 +47,7 @@ class Gate:
     @property
     def worst(self) -> Measured:
         """The one that stands worst against its limit: a failed one where there is one."""
-        return min(self.measured, key=lambda m: (m.row.passed, m.row.agreement - m.row.limit))
+        return min(self.measured, key=lambda each: each.row.margin)
 
 
 def limits_of(config: ExportConfig) -> Limits:

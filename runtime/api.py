@@ -51,16 +51,32 @@ def open(
     """
     if fit is not None:
         spec["fit"] = one_of(Fit, fit, "fit")
+    segmenter, loaded = open_unchecked(
+        model, backend=backend, device=device, threads=threads, precision=precision, **spec
+    )
+    if (loaded.bundle or strict) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
+        if strict:
+            segmenter.close()
+            raise EngineError(doubt)
+        logging.getLogger("segrt").warning("segrt: warning: %s", doubt)
+    return segmenter
+
+
+def open_unchecked(
+    model: str | Path,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str | None = None,
+    **spec: Any,
+) -> tuple[Segmenter, Model]:
+    """Open a model as `open` does, without asking whether it was verified."""
     name, where, _ = choose(backend, device)
     loaded = load(model, spec, backend=name, device=where, precision=precision)
     engine = open_engine(loaded, backend=backend, device=device, threads=threads)
-    if (loaded.bundle or strict) and (doubt := verification.doubt(loaded, engine.info)):
-        if strict:
-            engine.close()
-            raise EngineError(doubt)
-        logging.getLogger("segrt").warning("segrt: warning: %s", doubt)
     kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
-    return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads, graph=_graph(loaded))
+    return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads, graph=_graph(loaded)), loaded
 
 
 def _graph(model: Model) -> str:

@@ -70,6 +70,11 @@ class Row:
         """Within every limit."""
         return not self.failures
 
+    @property
+    def margin(self) -> tuple[bool, float]:
+        """For sorting, the worst first: failed rows, then by how far the agreement is from its limit."""
+        return self.passed, self.agreement - self.limit
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the fields, what follows from them, and the verdict."""
         return {**asdict(self), "miou_drop": self.miou_drop, "passed": self.passed, "failures": self.failures}

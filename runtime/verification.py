@@ -76,12 +76,25 @@ def remember(bundle: Bundle, row: Row) -> None:
         raise SinkError(cannot_write(path, error)) from None
 
 
+def passed_here(bundle: Bundle) -> list[str]:
+    """What of a bundle has passed on this machine, in words."""
+    found = []
+    for path in sorted(cache_path("verified").glob("*.json")):
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
+            if facts == _facts(bundle, facts["precision"], facts["backend"], facts["version"], facts["device"]):
+                found.append(f"{facts['precision']} on {facts['backend']} {facts['version']}, {facts['device']}")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return found
+
+
 def machine(device: str) -> str:
-    """What computes there, by name: masks are the same on the same."""
-    if device == "cpu":
-        return f"{platform.system()} {platform.machine()}, {cpu_name()}"
+    """What computes there, by name: what is called the same gives the same masks."""
     from segrt import _core
 
+    if device == "cpu":
+        return f"{platform.system()} {platform.machine()}, {cpu_name()}, {_core.isa()}"
     names, _ = _core.cuda_devices()
     number = int(device.partition(":")[2] or 0)
     driver = _core.cuda.versions()[0]
@@ -96,6 +109,7 @@ def _facts(bundle: Bundle, precision: str, backend: str, version: str, device: s
         "precision": precision,
         "backend": backend,
         "version": version,
+        "device": device,
         "machine": machine(device),
         "segrt": __version__,
     }

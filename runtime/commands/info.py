@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..spec import ModelSpec
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -13,13 +18,15 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="show the machine, the backends and a model's spec",
         description="Show what this machine offers (and what is missing, and why), and the spec inside a model file.",
     )
-    parser.add_argument("model", nargs="?", help="a shipped model's name or an .onnx file")
+    parser.add_argument("model", nargs="?", help="a shipped model's name, a bundle (.segrt) or an .onnx file")
+    parser.add_argument("-m", "--model", dest="same", metavar="MODEL", help="the same, as segrt run takes it")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print to stdout; returns 0."""
-    rows = _machine_rows() if options.model is None else _model_rows(options.model)
+    model = options.model or options.same
+    rows = _model_rows(model) if model else _machine_rows()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
@@ -59,6 +66,8 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
     from ..spec import SPEC_KEY
 
     path = find(name)
+    if path.suffix == ".segrt":
+        return _bundle_rows(path)
     onnx = read_onnx(path)
     rows = [("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")]
     rows += [("card", str(card))] if (card := path.with_suffix(".md")).is_file() else []
@@ -67,17 +76,50 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
     if SPEC_KEY not in onnx.metadata:
         return [*rows, ("spec", "none inside: segrt run needs --classes, --mean and --std with this model")]
     model = load(path)
-    spec = model.spec
+    defect = [("DEFECT", model.defect)] if model.defect else []
+    return [*_spec_rows(model.spec)[:1], *rows, ("sha256", model.sha256()), *_spec_rows(model.spec)[1:], *defect]
+
+
+def _bundle_rows(path: Path) -> list[tuple[str, str]]:
+    from ..bundle import CARD, open_bundle
+    from ..engines import choose
+    from ..errors import EngineError
+    from ..gate_report import percent
+    from ..verification import passed_here
+
+    bundle = open_bundle(path)
+    sizes = (f"{precision} {bundle.entries[name].size / 1e6:.1f} MB" for precision, name in bundle.graphs.items())
+    first, *others = _spec_rows(bundle.spec)
+    rows = [
+        first,
+        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
+        ("card", f"unzip -p {path} {CARD}"),
+        ("graphs", ", ".join(sizes)),
+        ("golden frames", f"{bundle.report.frames}, {bundle.report.truths} with truth; {bundle.report.reference}"),
+    ]
+    for row in bundle.report.rows:
+        verdict = "passed" if row.passed else "FAILED: " + "; ".join(row.failures)
+        where = f"{row.precision} on {row.backend} {row.version}, {row.device}"
+        rows.append(("gate", f"{where}: {percent(row.agreement)} of pixels agree, {verdict}"))
+    rows += [("note", note) for note in bundle.report.notes]
+    try:
+        backend, device, _ = choose()
+        precision, why = bundle.pick(backend, device)
+        rows.append(("auto means", f"{precision} on {backend}, {device} ({why})"))
+    except EngineError as error:
+        rows.append(("auto means", f"nothing: {error}"))
+    rows.append(("verified here", ", ".join(passed_here(bundle)) or f"nothing yet: segrt verify {path}"))
+    return [*rows, ("sha256", bundle.sha256), *others]
+
+
+def _spec_rows(spec: ModelSpec) -> list[tuple[str, str]]:
     return [
         ("model", f"{spec.name} {spec.version}"),
-        *rows,
-        ("sha256", model.sha256()),
         ("colour order", spec.colour_order.value.upper()),
         ("normalisation", f"(byte - {list(spec.mean)}) / {list(spec.std)}"),
         ("fit", spec.fit.value),
         ("classes", ", ".join(f"{i} {c}" for i, c in enumerate(spec.class_names))),
         ("activation", spec.activation.value),
-        *([("DEFECT", model.defect)] if model.defect else []),
     ]
 
 

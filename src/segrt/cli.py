@@ -20,6 +20,7 @@ from segrt.runtime.errors import SegrtError
 COMMANDS = (
     "segrt.runtime.commands.run",
     "segrt.runtime.commands.info",
+    "segrt.runtime.commands.verify",
     "segrt.trainer.commands.train",
     "segrt.trainer.commands.evaluate",
     "segrt.trainer.commands.reannotate",
