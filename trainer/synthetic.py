@@ -21,6 +21,9 @@ from .noise.reannotate import reannotate
 
 SALT = 7
 
+DRAWN_FROM = ("root", "format", "train", "classes", "images", "masks", "labels", "draw_order")
+"""The settings of [data] that say what a trusted sample's picture and label are."""
+
 
 def write_variants(samples: Sequence[Sample], config: Config, out: Path) -> dict[str, list[Path]]:
     """`method.correct.variants` masks per sample, each by another annotator and of another severity.
@@ -56,6 +59,7 @@ def _write(path: Path, mask: NDArray[np.uint8]) -> None:
 
 
 def _fingerprint(config: Config) -> str:
-    data = [config.data.root, config.data.train, config.data.masks]
-    told = json.dumps([asdict(config.noise), config.seed, config.method.correct.variants, data], sort_keys=True)
+    """Changes with all that a variant depends on, and with nothing else: runs that differ elsewhere share them."""
+    labels = {name: value for name, value in asdict(config.data).items() if name in DRAWN_FROM}
+    told = json.dumps([asdict(config.noise), config.seed, config.method.correct.variants, labels], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:12]

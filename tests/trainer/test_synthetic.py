@@ -32,3 +32,19 @@ def test_a_variant_depends_on_seed_and_name_alone_and_is_not_made_twice(tiny, sa
     assert write_variants(samples, tiny, tmp_path / "a")["1"][0].read_bytes() == b"kept"
     other = write_variants(samples, replace(tiny, seed=2), tmp_path / "a")
     assert other["1"][0].parent != first["1"][0].parent
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ("method.correct.iterations=7", True),
+        ("data.trusted_fraction=0.5", True),
+        ("data.labels=['tooth=disc']", False),
+        ("data.masks=others", False),
+        ("noise.bias_px=2.0", False),
+        ("method.correct.variants=4", False),
+    ],
+)
+def test_runs_share_variants_exactly_when_nothing_they_depend_on_differs(tiny, samples, tmp_path, change, shared):
+    first, other = (write_variants(samples[:1], config, tmp_path) for config in (tiny, with_overrides(tiny, [change])))
+    assert (first["0"][0] == other["0"][0]) == shared

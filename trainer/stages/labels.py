@@ -43,7 +43,7 @@ def open_labels(setup: Setup, out: Path) -> Labels:
         out: the stage's folder; wrong labels lie beside it, for all stages of the run.
     """
     trusted = setup.train.trusted
-    variants = write_variants(trusted, setup.config, out.parent / "correct" / "synthetic")
+    variants = write_variants(trusted, setup.config, out.parent / "synthetic")
     return Labels(*split_held_out(trusted, setup.config), variants, setup.train.noisy)
 
 

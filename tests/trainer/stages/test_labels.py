@@ -31,3 +31,14 @@ def test_trusted_samples_have_their_truth_and_wrong_labels_and_noisy_ones_their_
         assert item.masks == ((samples[item.image].mask,), (samples[item.image].mask,))
         assert item.masks[0][0].parent.name == "noisy"  # the given label, not the truth
     assert set(labels.variants) == {sample.name for sample in setup.train.trusted}  # held-out ones are judged on theirs
+
+
+def test_all_stages_of_a_run_or_a_table_share_one_copy_of_the_wrong_labels(chain: Chain, tmp_path):
+    setup = set_up(chain.config)
+    first = open_labels(setup, tmp_path / "correct-ab12").variants
+    for paths in first.values():
+        paths[0].write_bytes(b"kept")
+    second = open_labels(setup, tmp_path / "adversarial-cd34").variants
+    assert second == first
+    assert all(paths[0].read_bytes() == b"kept" for paths in second.values())
+    assert [path.name for path in tmp_path.iterdir()] == ["synthetic"]
