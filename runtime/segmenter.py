@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
 from time import perf_counter
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels
-from .engines.base import Engine
+from .cuda.interop import CudaArray, DLPackArray
+from .cuda.session import SLOTS, Session, Ticket
+from .engines.base import DeviceEngine, Engine, EngineInfo, on_device
 from .errors import EngineError, FrameError, ModelError, one_of
 from .placement import Fit, Placement, place
 from .spec import ModelSpec
@@ -20,11 +23,34 @@ from .types import Frame, Mask, PixelFormat, Segmentation, Status
 KERNEL_THREADS = 2
 
 
+class Pending:
+    """A frame on its way: `result()` waits for its segmentation, from any thread and as often as one likes."""
+
+    def __init__(self, segmenter: Segmenter, ticket: Ticket | None, known: Segmentation | None = None) -> None:
+        self._segmenter, self._ticket, self._known = segmenter, ticket, known
+
+    def result(self) -> Segmentation:
+        """What `Segmenter.__call__` gives.
+
+        Raises:
+            EngineError: the GPU failed at this frame.
+        """
+        if self._known is None:
+            assert self._ticket is not None
+            self._known = self._segmenter._collect(self._ticket)
+            self._ticket = None
+        return self._known
+
+
 class Segmenter:
     """A spec and an engine that belong together. Calls from several threads are served one after the other.
 
+    With a `DeviceEngine` frames may be on the GPU already (torch, CuPy, PyCUDA: DLPack or `__cuda_array_interface__`),
+    and `timings_ms` of the steps are the host's view of them: "preprocess" up to the launch, "engine" until the GPU has
+    done everything, "postprocess" for fetching the mask. Their sum, "frame_to_mask", means the same everywhere.
+
     Args:
-        engine: compiled from the model that `spec` describes; closed with the segmenter.
+        engine: compiled from the model that `spec` describes, for the host or for a GPU; closed with the segmenter.
         spec: how to feed and read it.
         defect: why no answer of this engine can be believed, if so: then every segmentation is INVALID.
         threads: CPU threads of the pixel kernels.
@@ -33,7 +59,7 @@ class Segmenter:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | DeviceEngine,
         spec: ModelSpec,
         *,
         defect: str | None = None,
@@ -48,10 +74,22 @@ class Segmenter:
         self._lock = Lock()
         self._previous: Mask | None = None
         self._closed = False
+        self._session = Session(engine, spec) if on_device(engine) else None
+
+    @property
+    def info(self) -> EngineInfo:
+        """What is running, and where; on a GPU also whether it runs in a captured graph by now."""
+        info = self.engine.info
+        return info if self._session is None else replace(info, note=f"{info.note}, {self._session.note}".lstrip(", "))
+
+    @property
+    def slots(self) -> int:
+        """How many frames it is worth to have in flight, by `submit`."""
+        return 1 if self._session is None else SLOTS
 
     def __call__(
         self,
-        image: NDArray[Any] | Frame,
+        image: NDArray[Any] | Frame | CudaArray | DLPackArray,
         *,
         format: PixelFormat | str = PixelFormat.BGR,
         fit: Fit | str | None = None,
@@ -67,19 +105,51 @@ class Segmenter:
         Raises:
             FrameError: shape, dtype or strides do not fit the format, or `out` does not fit the image.
             ConfigError: `format` or `fit` is none that exists.
-            EngineError: the segmenter is closed.
+            EngineError: the segmenter is closed, or the GPU failed.
             ModelError: the network's output does not fit its spec.
+        """
+        return self.submit(image, format=format, fit=fit, out=out).result()
+
+    def submit(
+        self,
+        image: NDArray[Any] | Frame | CudaArray | DLPackArray,
+        *,
+        format: PixelFormat | str = PixelFormat.BGR,
+        fit: Fit | str | None = None,
+        out: Mask | None = None,
+    ) -> Pending:
+        """Start with an image and let the GPU work while the caller goes on; on the host the work is done here.
+
+        As many as `slots` are in flight: one more waits for the oldest. Arguments and errors are those of a call; an
+        image on the GPU must stay as it is, and `out` be left alone, until `result()` has been asked for.
         """
         if isinstance(image, Frame):
             frame = image
             if frame.image is None or frame.status is not Status.OK:
-                return Segmentation(None, Status.CORRUPT if frame.status is Status.OK else frame.status)
+                status = Status.CORRUPT if frame.status is Status.OK else frame.status
+                return Pending(self, None, Segmentation(None, status))
             image, format = frame.image, frame.format
         with self._lock:
             if self._closed:
                 raise EngineError("this segmenter is closed: open another")
             placed = self.spec.fit if fit is None else one_of(Fit, fit, "fit")
-            return self._segment(image, one_of(PixelFormat, format, "format"), placed, out)
+            chosen = one_of(PixelFormat, format, "format")
+            if self._session is not None:
+                return Pending(self, self._session.submit(image, chosen, placed, out))
+            return Pending(self, None, self._segment(cast("NDArray[Any]", image), chosen, placed, out))
+
+    def _collect(self, ticket: Ticket) -> Segmentation:
+        """Wait for a frame on the GPU."""
+        ticket.wait()
+        with self._lock:
+            if self._session is not None:
+                self._session.collect(ticket)
+        if ticket.failure is not None:
+            raise ticket.failure
+        assert ticket.measured is not None
+        result = self._segmentation(ticket.mask, ticket.measured)
+        result.timings_ms.update(ticket.timings_ms)
+        return result
 
     def _segment(self, image: NDArray[Any], format: PixelFormat, fit: Fit, out: Mask | None) -> Segmentation:
         start = perf_counter()
@@ -88,10 +158,11 @@ class Segmenter:
         mask = np.empty(frame_hw, np.uint8) if out is None else out
         if mask.shape != frame_hw:
             raise FrameError(f"out has shape {mask.shape}, expected the image's {frame_hw}")
-        layout, batch = self.engine.layout, self.engine.input_buffer
+        engine = cast(Engine, self.engine)
+        layout, batch = engine.layout, engine.input_buffer
         kernels.preprocess(image, format, placement, self.spec, layout, batch, threads=self._threads)
         ready = perf_counter()
-        logits = self.engine.infer()
+        logits = engine.infer()
         inferred = perf_counter()
         result = self._read(logits, placement, mask)
         end = perf_counter()
@@ -115,27 +186,32 @@ class Segmenter:
         )
         if measured.nonfinite or self.defect:
             self._previous = None
+        elif previous is None:
+            self._previous = mask.copy()  # the caller may draw into the mask that it was given
+        else:
+            np.copyto(previous, mask)
+        return self._segmentation(mask, measured)
+
+    def _segmentation(self, mask: Mask, measured: kernels.Measured) -> Segmentation:
+        if measured.nonfinite or self.defect:
             return Segmentation(None, Status.INVALID, nonfinite=measured.nonfinite)
         seen = int(measured.areas_px.sum())
         changed = None if measured.changed_px is None or not seen else measured.changed_px / seen
-        # A copy of our own: the caller may draw into the mask that it was given.
-        if previous is None:
-            self._previous = mask.copy()
-        else:
-            np.copyto(previous, mask)
         return Segmentation(mask, Status.OK, measured.areas_px, measured.confidence, 0, changed)
 
     def reset(self) -> None:
         """Forget the last mask, so that the next one counts as the first of a new sequence."""
         with self._lock:
             self._previous = None
+            if self._session is not None:
+                self._session.reset()
 
     def close(self) -> None:
-        """Close the engine; waits for a frame that is being segmented."""
+        """Close the engine; waits for frames that are being segmented, whose results stay to be had."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self.engine.close()
+                (self._session or self.engine).close()
 
     def __enter__(self) -> Segmenter:
         if self._closed:

@@ -1,0 +1,153 @@
+"""One frame in flight: its memory on both sides, and the work over it, queued step by step or replayed as a graph."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segrt import _core
+
+from ..engines.base import DeviceEngine
+from ..kernels import Measured
+from ..placement import Placement
+from ..spec import ModelSpec
+from ..types import Mask, PixelFormat
+from . import kernels
+from .kernels import DeviceArray
+
+
+class Shape(NamedTuple):
+    """What a slot is made for; with the engine's side of it, all that a graph freezes."""
+
+    image_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    format: PixelFormat
+    placement: Placement
+    from_host: bool
+
+
+class Frozen(NamedTuple):
+    """The engine's side of what a graph freezes."""
+
+    input_address: int
+    logits: DeviceArray
+
+
+def frozen(engine: DeviceEngine, device: int) -> Frozen:
+    """Where the engine reads and writes at present."""
+    dtype = np.dtype(np.float16 if engine.logits_half else np.float32)
+    plane, row, column = (step * dtype.itemsize for step in engine.logits_strides)
+    shape, strides = tuple(engine.logits_shape), (plane, row, column)
+    return Frozen(engine.input_address, DeviceArray(engine.logits_address, shape, dtype, strides, device))
+
+
+class Slot:
+    """Frames of one `Shape` go through here, one at a time: `stage` or borrow, `launch`, `wait`, `read`.
+
+    Everything that a graph reads or writes belongs to the slot, to the engine, or is one of the two masks that the
+    session keeps as long as any slot uses them.
+
+    Args:
+        mask: written by every frame that goes through here.
+        previous: the mask of the frame before, whichever slot it went through.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        engine: DeviceEngine,
+        spec: ModelSpec,
+        stream: _core.cuda.Stream,
+        mask: _core.cuda.DeviceBuffer,
+        previous: _core.cuda.DeviceBuffer,
+    ) -> None:
+        cuda, device = _core.cuda, stream.device
+        frame_hw, classes = shape.placement.frame_hw, len(spec.class_names)
+        self._shape, self._engine, self._spec, self._stream = shape, engine, spec, stream
+        self._mask, self._previous = mask, previous
+        self._stats = cuda.DeviceBuffer(kernels.stats_bytes(classes), device)
+        self._done = cuda.Event(False, device)
+        pinned_stats, pinned_mask = cuda.PinnedBuffer(self._stats.nbytes), cuda.PinnedBuffer(frame_hw[0] * frame_hw[1])
+        self._host_stats, self._host_mask = pinned_stats, pinned_mask
+        self._stats_view: NDArray[np.uint8] = np.frombuffer(memoryview(pinned_stats), np.uint8)
+        self._mask_view: Mask = np.frombuffer(memoryview(pinned_mask), np.uint8).reshape(frame_hw)
+        self._host_frame: _core.cuda.PinnedBuffer | None = None
+        self._frame: _core.cuda.DeviceBuffer | None = None
+        if shape.from_host:
+            nbytes = int(np.prod(shape.image_shape)) * shape.dtype.itemsize
+            self._host_frame, self._frame = cuda.PinnedBuffer(nbytes), cuda.DeviceBuffer(nbytes, device)
+            self._frame_view = np.frombuffer(memoryview(self._host_frame), shape.dtype).reshape(shape.image_shape)
+        self._graph: _core.cuda.Graph | None = None
+        self._captured_with: Frozen | None = None
+
+    def stage(self, image: NDArray[Any]) -> None:
+        """Copy a frame, of any strides, to where the GPU takes it from."""
+        np.copyto(self._frame_view, image)
+
+    @property
+    def captured(self) -> bool:
+        """Whether a graph stands ready for the engine as it is now."""
+        return self._graph is not None and self._captured_with == frozen(self._engine, self._stream.device)
+
+    def capture(self) -> None:
+        """Record the work of a frame, or of all that follows preprocessing where frames are borrowed.
+
+        Raises:
+            Exception: the engine's or CUDA's reason why this cannot be recorded; the slot works without.
+        """
+        self._graph = None
+        now = frozen(self._engine, self._stream.device)
+        self._graph = _core.cuda.Graph.capture(self._stream, self._queue)
+        self._captured_with = now
+
+    def launch(self, borrowed: DeviceArray | None) -> None:
+        """Queue the work: the frame staged before, or one that is on the GPU.
+
+        The address of a borrowed frame is never frozen: its preprocessing is queued by itself.
+        """
+        if borrowed is not None:
+            self._preprocess(borrowed)
+        if self.captured:
+            assert self._graph is not None
+            self._graph.launch(self._stream)
+        else:
+            self._graph = None
+            self._queue()
+        self._done.record(self._stream)
+
+    def wait(self) -> None:
+        """Wait for what `launch` queued; other Python threads run meanwhile."""
+        self._done.synchronize()
+
+    def read(self, out: Mask, with_previous: bool) -> Measured:
+        """Copy the mask out, after `wait`."""
+        np.copyto(out, self._mask_view)
+        return kernels.read_stats(self._stats_view, with_previous)
+
+    def _queue(self) -> None:
+        copy, stream = _core.cuda.copy, self._stream
+        if self._frame is not None and self._host_frame is not None:
+            copy(self._frame.address, self._host_frame.address, self._frame.nbytes, stream)
+            frame = self._frame.address, self._shape.image_shape, self._shape.dtype, stream.device
+            self._preprocess(DeviceArray.contiguous(*frame))
+        self._engine.enqueue(stream.handle)
+        self._postprocess()
+        copy(self._host_mask.address, self._mask.address, self._mask.nbytes, stream)
+        copy(self._host_stats.address, self._stats.address, self._stats.nbytes, stream)
+
+    def _preprocess(self, frame: DeviceArray) -> None:
+        shape, engine = self._shape, self._engine
+        kernels.preprocess(
+            frame, shape.format, shape.placement, self._spec, engine.layout, engine.input_address, self._stream
+        )
+
+    def _postprocess(self) -> None:
+        placement, device = self._shape.placement, self._stream.device
+        mask, previous = (
+            DeviceArray.contiguous(buffer.address, placement.frame_hw, np.uint8, device)
+            for buffer in (self._mask, self._previous)
+        )
+        logits = frozen(self._engine, device).logits
+        kernels.postprocess(logits, placement, self._spec.activation, mask, previous, self._stats.address, self._stream)
