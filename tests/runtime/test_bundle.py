@@ -1,0 +1,118 @@
+import resource
+
+import numpy as np
+import pytest
+from tests.bundles import golden, repacked, small_bundle
+from tests.tiny import colour_net, colour_spec, stripe_classes, stripes
+
+import segrt
+from segrt import ModelError, SinkError
+from segrt.runtime.bundle import open_bundle
+from segrt.runtime.model import load
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "segrt" / "graphs"
+
+
+def test_a_bundle_gives_back_what_was_put_in(tmp_path):
+    bundle = open_bundle(small_bundle(tmp_path / "small.segrt", int8=1.0))
+    assert bundle.spec == colour_spec()
+    assert list(bundle.graphs) == ["fp32", "int8"]
+    assert bundle.card() == "# a card\n"
+    for given, found in zip(golden(), bundle.golden(), strict=True):
+        assert found.name == given.name
+        np.testing.assert_array_equal(found.image, given.image)
+        np.testing.assert_array_equal(found.mask, given.mask)
+        assert (found.truth is None) == (given.truth is None)
+    np.testing.assert_array_equal(bundle.golden()[1].truth, golden()[1].truth)
+    assert bundle.report.passed("int8", "openvino")
+    assert not bundle.report.passed("fp16")
+
+
+def test_the_same_content_makes_the_same_bytes(tmp_path):
+    one, other = (small_bundle(tmp_path / f"{name}.segrt").read_bytes() for name in "ab")
+    assert one == other
+
+
+def test_segrt_opens_a_bundle_as_any_model(tmp_path):
+    path = small_bundle(tmp_path / "small.segrt")
+    with segrt.open(path, backend="onnxruntime") as segment:
+        np.testing.assert_array_equal(segment(stripes(64, 64)).mask, stripe_classes(64, 64))
+        assert segment.graph == "fp32 of small.segrt (the bundle has no int8 graph)"
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "asked", "taken"),
+    [
+        ("openvino", "cpu", None, "int8"),
+        ("onnxruntime", "cpu", None, "fp32"),  # its gate failed there
+        ("pytorch", "cpu", None, "fp32"),
+        ("tensorrt", "cuda:0", None, "fp16"),
+        ("pytorch", "cuda:0", None, "fp16"),
+        ("onnxruntime", "cpu", "int8", "int8"),
+        ("tensorrt", "cuda:0", "fp32", "fp32"),
+    ],
+)
+def test_each_backend_is_given_the_graph_that_suits_it_and_passed(tmp_path, backend, device, asked, taken):
+    path = small_bundle(tmp_path / "small.segrt", fp16=1.0, int8=1.0, failed=("onnxruntime",))
+    assert open_bundle(path).pick(backend, device, asked)[0] == taken
+    model = load(path, backend=backend, device=device, precision=asked)
+    assert (model.precision, model.bundle.path) == (taken, path)
+
+
+def test_a_choice_says_why(tmp_path):
+    bundle = open_bundle(small_bundle(tmp_path / "small.segrt", int8=1.0, failed=("onnxruntime",)))
+    assert bundle.pick("openvino", "cpu") == ("int8", "the fastest that passed the gate")
+    assert bundle.pick("onnxruntime", "cpu") == ("fp32", "int8 did not pass the gate on onnxruntime")
+    assert bundle.pick("tensorrt", "cuda:0") == ("fp32", "the bundle has no fp16 graph")
+
+
+def test_a_precision_that_is_not_there_is_refused(tmp_path):
+    path = small_bundle(tmp_path / "small.segrt")
+    with pytest.raises(ModelError, match="has no fp16 graph; it has fp32"):
+        load(path, precision="fp16")
+    with pytest.raises(ModelError, match=r"single graph: --precision fp16 chooses among the graphs of a bundle"):
+        load("teeth", precision="fp16")
+
+
+def test_a_graph_whose_own_spec_is_another_is_refused(tmp_path):
+    other = colour_net(tmp_path / "other.onnx", colour_spec(mean=(0.0, 0.0, 0.0))).read_bytes()
+    path = small_bundle(tmp_path / "small.segrt")
+    repacked(path, lambda files: files.update({"graphs/fp32.onnx": other}), honest=True)
+    with pytest.raises(ModelError, match="the spec inside its fp32 graph is not its own spec"):
+        load(path)
+
+
+def test_a_graph_is_extracted_once_and_again_when_the_copy_was_damaged(tmp_path, cache):
+    bundle = open_bundle(small_bundle(tmp_path / "small.segrt"))
+    first = bundle.extract("fp32")
+    content, inode = first.read_bytes(), first.stat().st_ino
+    assert bundle.extract("fp32").stat().st_ino == inode
+    first.write_bytes(b"x" * len(content))
+    assert bundle.extract("fp32").read_bytes() == content
+    first.write_bytes(content[:-1])
+    assert bundle.extract("fp32").read_bytes() == content
+    assert [path.name for path in cache.iterdir()] == [first.name]
+
+
+def test_a_full_disk_leaves_no_half_graph_in_the_cache(tmp_path, cache):
+    bundle = open_bundle(small_bundle(tmp_path / "small.segrt"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        with pytest.raises(SinkError, match=r"cannot write .*onnx: the file grew larger"):
+            bundle.extract("fp32")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(cache.iterdir())
+
+
+def test_a_cache_that_cannot_be_made_says_what_to_set(tmp_path, monkeypatch):
+    bundle = open_bundle(small_bundle(tmp_path / "small.segrt"))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(SinkError, match="set XDG_CACHE_HOME to a folder that can be written"):
+        bundle.extract("fp32")
