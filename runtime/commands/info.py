@@ -18,7 +18,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="show the machine, the backends and a model's spec",
         description="Show what this machine offers (and what is missing, and why), and the spec inside a model file.",
     )
-    parser.add_argument("model", nargs="?", help="a shipped model's name, a bundle (.segrt) or an .onnx file")
+    parser.add_argument("model", nargs="?", help="a shipped model's name, or an .segrt, .onnx or .engine file")
     parser.add_argument("-m", "--model", dest="same", metavar="MODEL", help="the same, as segrt run takes it")
     parser.set_defaults(run=run)
 
@@ -38,6 +38,7 @@ def _machine_rows() -> list[tuple[str, str]]:
 
     from .. import kernels
     from ..engines import BACKENDS, available, choose, usable_cores
+    from ..engines.tensorrt_package import describe
     from ..errors import EngineError
     from ..machine import cpu_name
     from ..model import shipped
@@ -49,7 +50,8 @@ def _machine_rows() -> list[tuple[str, str]]:
     ]
     missing = available()
     for name in BACKENDS:
-        rows.append((f"backend {name}", missing[name] or f"ready ({_version(BACKENDS[name].package)})"))
+        here = missing[name] or f"ready ({_version(BACKENDS[name].package)})"
+        rows.append((f"backend {name}", describe() if name == "tensorrt" else here))
     rows.append(("cuda", kernels.describe_cuda()))
     try:
         backend, device, why = choose()
@@ -65,6 +67,8 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
     from ..onnx_file import read_onnx, shape_text
     from ..spec import SPEC_KEY
 
+    if name.endswith(".engine") and Path(name).is_file():
+        return _engine_rows(Path(name))
     path = find(name)
     if path.suffix == ".segrt":
         return _bundle_rows(path)
@@ -78,6 +82,26 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
     model = load(path)
     defect = [("DEFECT", model.defect)] if model.defect else []
     return [*_spec_rows(model.spec)[:1], *rows, ("sha256", model.sha256()), *_spec_rows(model.spec)[1:], *defect]
+
+
+def _engine_rows(path: Path) -> list[tuple[str, str]]:
+    from ..plan_file import read_plan, read_record
+
+    record = read_record(path)
+    key = record.key
+    read_plan(path, record)  # a damaged one is an error, not a row
+    first, *others = _spec_rows(record.spec)
+    return [
+        first,
+        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
+        ("built by", f"{key.package} {key.version} on {key.system}"),
+        ("built for", f"{key.gpu or 'any GPU'} of compute capability {key.capability}"),
+        ("built from", f"{record.source} (SHA-256 of the .onnx {key.onnx_sha256})"),
+        ("shapes", key.profile),
+        ("options", key.options),
+        *others,
+        *([("DEFECT", record.defect)] if record.defect else []),
+    ]
 
 
 def _bundle_rows(path: Path) -> list[tuple[str, str]]:

@@ -16,8 +16,8 @@ from segrt import _core
 from ..errors import EngineError
 from ..model import Model
 from ..plan_file import SUFFIX, read_plan, read_record
-from ._build_bar import BuildBar
 from .base import EngineInfo, Layout
+from .build_bar import BuildBar
 from .engine_cache import EngineCache, Plan
 from .tensorrt_build import BuildOptions, Progress, build_plan
 from .tensorrt_package import RTX, Gpu, load_package, log_of, make, name_of, package_for, probe

@@ -88,6 +88,18 @@ def problem_of(package: str, gpu: Gpu | None = None) -> str:
     return ""
 
 
+def describe() -> str:
+    """What `segrt info` says: which package would be used, or what to install, and whether there is a GPU for it."""
+    names, reason = _core.cuda_devices()
+    usable = [package for package in PACKAGES if not problem_of(package)]
+    if usable:
+        here = f"{usable[0]} {load_package(usable[0]).__version__}"
+        return f"ready ({here})" if names else f"{here} is installed, but TensorRT needs an NVIDIA GPU: {reason}"
+    problems = [problem_of(package) for package in PACKAGES if find_spec(package)] or [problem_of(FULL)]
+    other = "" if find_spec(RTX) else f"; or {RTX}: {how_to_install(RTX)}"
+    return "; ".join(problems) + other
+
+
 def package_for(gpu: Gpu) -> Any:
     """The better of the packages that can be used on a GPU, imported.
 
@@ -109,7 +121,6 @@ def rtx_capabilities(trt: Any) -> list[str]:
     return [f"{name[2:-1]}.{name[-1]}" for name in names]
 
 
-@cache
 def load_package(package: str) -> Any:
     """Import one of `PACKAGES`.
 

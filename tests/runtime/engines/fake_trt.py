@@ -56,7 +56,6 @@ def install(
     package = "tensorrt_rtx" if hasattr(trt, "ComputeCapability") else "tensorrt"
     monkeypatch.setattr(tensorrt_package, "find_spec", lambda wanted: object() if wanted == package else None)
     monkeypatch.setattr(tensorrt_package, "import_module", lambda wanted: trt)
-    tensorrt_package.load_package.cache_clear()
     return trt, cuda
 
 

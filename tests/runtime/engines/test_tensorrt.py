@@ -10,7 +10,7 @@ from segrt.runtime.engines import tensorrt_package
 from segrt.runtime.engines.base import Layout
 from segrt.runtime.engines.engine_cache import EngineCache
 from segrt.runtime.engines.tensorrt import open_engine
-from segrt.runtime.engines.tensorrt_package import Gpu, load_package, package_for, probe, problem_of
+from segrt.runtime.engines.tensorrt_package import Gpu, package_for, probe, problem_of
 from segrt.runtime.model import Model, load
 from segrt.runtime.plan_file import PlanRecord, read_record, write_plan
 
@@ -19,10 +19,9 @@ ALL = ["10.3.0", "11.4.0.106", "rtx 1.7.1.116"]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of the test's own, and packages that are looked for anew."""
+    """A cache of the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    yield EngineCache()
-    load_package.cache_clear()
+    return EngineCache()
 
 
 @pytest.fixture
@@ -275,7 +274,6 @@ def test_a_tensorrt_that_cannot_be_used_is_an_ordinary_case(package, message, mo
         vars(module).update(package)
         return module
 
-    load_package.cache_clear()
     monkeypatch.setattr(tensorrt_package, "find_spec", lambda name: object())
     monkeypatch.setattr(tensorrt_package, "import_module", imported)
     problem = problem_of("tensorrt")
