@@ -1,4 +1,4 @@
-"""`segrt revise`: which labels of a folder are suspect, what they should be, and a page for people who mend them."""
+"""`segrt revise`: which labels of a data set are suspect, what they should be, and a page for people who mend them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segrt.runtime.errors import ConfigError, DataError, ModelError
+from segrt.runtime.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
@@ -21,7 +21,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Describe the subcommand."""
     parser = commands.add_parser(
         "revise",
-        help="judge and mend the labels of a folder (needs the extra 'train')",
+        help="judge and mend the labels of a data set (needs the extra 'train')",
         description="Judge labels with what stage 'discriminate' or 'adversarial' of `segrt train` learnt. Writes "
         "OUT/report.html (worst first), masks (revised; 255 where unsure), weights.csv, revised.jsonl, suspect.txt "
         "and flags (1 where a pixel is doubted).",
@@ -29,8 +29,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "checkpoint", type=Path, metavar="CHECKPOINT", help="e.g. runs/NAME/adversarial/model.safetensors"
     )
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with images/ and masks/")
-    parser.add_argument("--masks", type=Path, metavar="DIR", help="the labels to judge (default: masks/ of the data)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with images/ and masks/; or LabelMe files, clips with masks, a VOC data set (list: data.train)",
+    )
+    parser.add_argument(
+        "--format",
+        default="",
+        metavar="NAME",
+        help="folder, labelme, video or voc (default: folder where DIR has images/, else the checkpoint's)",
+    )
+    parser.add_argument("--masks", type=Path, metavar="DIR", help="the labels to judge (default: those in the data)")
     parser.add_argument(
         "--trusted", type=Path, metavar="LIST",
         help="names of samples whose labels are right, one per line: the others are judged by them",
@@ -54,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
         from .. import machine
         from ..checkpoint import load, spec_of
         from ..new_folder import new_folder
+        from ..review.labels import located, open_labels
         from ..stages.judge import open_judge
         from ..stages.revise import revise
         from ..stages.setup import Setup
@@ -65,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
     errors = Console(stderr=True)
     start = _with_judges(load(options.checkpoint), options.checkpoint)
     config = _settings(start.config, options)
-    folder = _open(config, options)
+    data = located(config.data, options.data, options.format)
+    folder = open_labels(data, options.masks, options.trusted, options.truth)
     machine.prepare(config.machine)
     nothing = replace(folder, samples=())
     judge = open_judge(Setup(config, machine.choose_device(config.machine), spec_of(config), folder, nothing), start)
@@ -98,52 +112,6 @@ def _settings(config: Config, options: argparse.Namespace) -> Config:
     return with_overrides(
         config, [*options.set, *(f"method.revise.{key}={value}" for key, value in given.items() if value is not None)]
     )
-
-
-def _open(config: Config, options: argparse.Namespace) -> Folder:
-    """The folder, checked: samples that are to be judged are its noisy ones."""
-    from ..data import files_by_stem
-    from ..trust import divide
-
-    folder = _pairs(config, options)
-    if options.trusted is None:
-        folder = replace(folder, samples=tuple(replace(sample, trusted=False) for sample in folder.samples))
-    else:
-        listed = replace(config.data, trusted="list", trusted_list=str(options.trusted.absolute()), noisy="")
-        folder = divide(folder, listed, config.seed)
-    if options.masks is not None:  # which may hold some samples' masks alone
-        judged = tuple(s for s in folder.samples if s.trusted or s.mask.parent == options.masks)
-        folder = replace(folder, samples=judged)
-    if not folder.noisy:
-        raise DataError(f"{options.trusted} names all {len(folder.samples)} samples; none is left to judge")
-    if options.truth is not None:
-        truths = files_by_stem(options.truth, (".png",), "right masks")
-        if not any(sample.name in truths for sample in folder.noisy):
-            raise DataError(f"{options.truth} holds no mask of a sample to judge; expected {folder.noisy[0].name}.png")
-        samples = (s if s.trusted else replace(s, truth=truths.get(s.name)) for s in folder.samples)
-        folder = replace(folder, samples=tuple(samples))
-    folder.check()
-    return folder
-
-
-def _pairs(config: Config, options: argparse.Namespace) -> Folder:
-    """Pictures and their masks: of --masks, and where that has none, the folder's own."""
-    from ..data import IMAGE_SUFFIXES, Folder, Sample, files_by_stem, open_folder, paired
-
-    if options.masks is None:
-        return open_folder(options.data, config.data.classes)
-    masks = files_by_stem(options.masks, (".png",), "labels to judge")
-    own = options.data / "masks"
-    if own.is_dir():
-        masks = {**files_by_stem(own, (".png",), "masks"), **masks}
-    images = files_by_stem(options.data / "images", IMAGE_SUFFIXES, "pictures")
-    pairs = paired(
-        {stem: image for stem, image in images.items() if stem in masks},
-        masks,
-        lambda stem: options.masks / f"{stem}.png",
-        lambda stem: options.data / "images" / f"{stem}.jpg or .png",
-    )
-    return Folder(options.data, tuple(Sample(image, mask) for image, mask in pairs), config.data.classes)
 
 
 def _reference(

@@ -121,6 +121,29 @@ def test_settings_of_the_checkpoint_can_be_changed(checkpoint, folder, tmp_path)
     assert unsure[1] == 0
 
 
+def test_a_data_set_that_is_no_plain_folder_is_read_as_the_checkpoint_s_was_or_as_told(checkpoint, folder, tmp_path):
+    discs = {path.stem: mask_of(folder, path.stem) for path in (folder / "images").iterdir()}
+    theirs = tmp_path / "labelme"
+    theirs.mkdir()
+    for name, mask in discs.items():
+        (theirs / f"{name}.png").write_bytes((folder / "images" / f"{name}.png").read_bytes())
+        shapes = [
+            {"label": "Disc", "points": contour[:, 0].tolist()}
+            for contour in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        ]
+        (theirs / f"{name}.json").write_text(json.dumps({"shapes": shapes}))
+    (tmp_path / "right.txt").write_text("0\n")
+    labels = ["--set", "data.labels=['Disc=disc', '*=ground']", "--trusted", str(tmp_path / "right.txt")]
+    told, kept = tmp_path / "told", tmp_path / "kept"
+    arguments = ["--data", str(theirs), "--truth", str(folder / "masks"), *labels]
+    assert main(["revise", str(checkpoint), *arguments, "--format", "labelme", "-o", str(told)]) == 0
+    assert set(table(told)) == set("12345")
+    assert 0.1 < (mask_of(told, "2") == 1).mean() < 0.2  # its disc was found, though no shape shows it
+    assert table(told)["3"]["iou_given"] != ""
+    assert main(["revise", str(checkpoint), *arguments, "--set", "data.format=labelme", "-o", str(kept)]) == 0
+    assert (kept / "weights.csv").read_bytes() == (told / "weights.csv").read_bytes()
+
+
 def damaged(folder):
     cv2.imwrite(str(folder / "masks" / "3.png"), np.full((40, 48), 7, np.uint8))
 
@@ -143,6 +166,8 @@ def missing(folder):
         (["--trusted", "everything.txt"], None, "none is left to judge"),
         (["--trusted", "unknown.txt"], None, "'moon' is no sample"),
         (["--masks", "nowhere"], None, "is no folder"),
+        (["--format", "coco"], None, "data.format must be one of folder, voc, labelme, video, found 'coco'"),
+        (["--format", "labelme"], None, "holds no .jpg or"),
         (["--truth", "nowhere"], None, "is no folder"),
         (["--min-probability", "2"], None, "method.revise.min_probability must be in 0..1"),
         (["--set", "method.revise.colour=1"], None, "unknown key 'method.revise.colour'"),
