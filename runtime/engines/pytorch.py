@@ -30,9 +30,9 @@ class PyTorchEngine:
     layout = Layout.NCHW_F32
 
     def __init__(self, model: Model, threads: int) -> None:
-        graph = _read(model)
+        graph = read_graph(model)
         self._weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
-        self._steps = [_step(node, model) for node in graph.node]
+        self._steps = [step_of(node, model) for node in graph.node]
         self._names = model.input_name, model.output_name
         self._batch = torch.zeros(1, 3, *model.spec.input_hw)
         torch.set_num_threads(threads)
@@ -67,14 +67,24 @@ def open_engine(model: Model, device: str, threads: int) -> PyTorchEngine:
     return PyTorchEngine(model, threads)
 
 
-def _read(model: Model) -> onnx.GraphProto:
+def read_graph(model: Model) -> onnx.GraphProto:
+    """The graph of a model's file.
+
+    Raises:
+        EngineError: the file is none of ONNX.
+    """
     try:
         return onnx.load(str(model.path)).graph
     except Exception as error:  # protobuf's errors share no base
         raise EngineError(f"{model.path} cannot be read as ONNX: {' '.join(str(error).split())}") from None
 
 
-def _step(node: onnx.NodeProto, model: Model) -> Step:
+def step_of(node: onnx.NodeProto, model: Model) -> Step:
+    """What a node means: the function, the names of what it takes and gives, and its attributes.
+
+    Raises:
+        EngineError: an operator that is not among those that networks here are made of.
+    """
     if node.op_type not in _OPERATORS or len(node.output) != 1:
         known = ", ".join(sorted(_OPERATORS))
         raise EngineError(f"{model.path} uses {node.op_type}, which the pytorch backend lacks (it has {known})")
@@ -94,6 +104,14 @@ def _conv(inputs: Sequence[Any], a: Attributes) -> Tensor:
     x, weight, bias = (*inputs, None)[:3]
     strides, dilations, groups = a.get("strides", [1, 1]), a.get("dilations", [1, 1]), a.get("group", 1)
     return F.conv2d(_padded(x, a, 0.0), weight, bias, strides, 0, dilations, groups)
+
+
+def _conv_transpose(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, weight, bias = (*inputs, None)[:3]
+    if any(a.get("pads") or ()) or any(a.get("output_padding") or ()) or a.get("output_shape"):
+        raise EngineError("the pytorch backend has no padded ConvTranspose")
+    strides, dilations, groups = a.get("strides", [1, 1]), a.get("dilations", [1, 1]), a.get("group", 1)
+    return F.conv_transpose2d(x, weight, bias, strides, 0, 0, groups, dilations)
 
 
 def _max_pool(inputs: Sequence[Any], a: Attributes) -> Tensor:
@@ -138,6 +156,7 @@ _OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Any]] = {
     "Concat": lambda i, a: torch.cat(list(i), a["axis"]),
     "Constant": lambda i, a: torch.from_numpy(numpy_helper.to_array(a["value"]).copy()),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "GlobalAveragePool": lambda i, a: i[0].mean((2, 3), keepdim=True),
     "Identity": lambda i, a: i[0],
     "MaxPool": _max_pool,
