@@ -6,13 +6,15 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
+import segrt
 from segrt.runtime import verification
 from segrt.runtime.archive import MANIFEST
 from segrt.runtime.bundle import CARD, REPORT, SCHEMA, SPEC, open_bundle
@@ -23,10 +25,13 @@ from segrt.runtime.parity_picture import worst_picture
 from segrt.runtime.sinks.files import PartFile, cannot_write
 from segrt.runtime.spec import ModelSpec
 
-from .card import About, model_card, versions
-from .gate import run_gate
-from .golden import Picture
+if TYPE_CHECKING:
+    from torch import nn
 
+    from .card import About
+    from .golden import Picture
+
+_PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorrt_rtx")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip's earliest date: the same content makes the same bytes
 
 
@@ -58,6 +63,9 @@ def make_bundle(
         ModelError: a graph is below its limit; nothing but the picture is written.
         SinkError: `path` cannot be written; nothing of it stays.
     """
+    from .card import About, model_card  # these need torch; to write a bundle nothing here does
+    from .gate import run_gate
+
     gate = run_gate(spec, graphs, pictures, limits, network, progress)
     show(gate.report.table())
     refused = gate.report.refusals
@@ -111,6 +119,17 @@ def write_bundle(
         "entries": {n: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in files.items()},
     }
     _write(path, lambda part: _pack(part, {MANIFEST: _json(manifest), **files}))
+
+
+def versions() -> dict[str, str]:
+    """segrt and the packages that a graph passed through, where they are installed."""
+    found = {"segrt": segrt.__version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _pack(part: Path, files: Mapping[str, bytes]) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import segrt
 from segrt.runtime.gate_report import GateReport
 from segrt.runtime.spec import ModelSpec
 from segrt.trainer.checkpoint import Checkpoint
 
-_PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorrt_rtx")
+from .bundle import versions
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,6 @@ def model_card(spec: ModelSpec, graphs: Mapping[str, bytes], report: GateReport,
         "## Made with\n\n" + ", ".join(f"{name} {number}" for name, number in versions().items()),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def versions() -> dict[str, str]:
-    """segrt and the packages that a graph passed through, where they are installed."""
-    found = {"segrt": segrt.__version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _figures(figures: Mapping[str, Any]) -> str:
