@@ -10,7 +10,7 @@
 namespace segrt {
 
 enum class Format { kBgr, kRgb, kBgra, kGray8, kGray16, kNv12, kI420 };
-enum class Layout { kNhwcU8, kNchwF32, kNchwF16 };
+enum class Layout { kNhwcU8, kNchwF32, kNchwF16, kNhwcF16 };
 enum class Activation { kSoftmax, kSigmoid };
 
 /// Values of a pixel once YUV is converted to three.

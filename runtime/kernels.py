@@ -27,7 +27,9 @@ _DTYPES = {
     Layout.NHWC_U8: np.dtype(np.uint8),
     Layout.NCHW_F32: np.dtype(np.float32),
     Layout.NCHW_F16: np.dtype(np.float16),
+    Layout.NHWC_F16: np.dtype(np.float16),
 }
+_INTERLEAVED = (Layout.NHWC_U8, Layout.NHWC_F16)
 _U8, _U16 = np.dtype(np.uint8), np.dtype(np.uint16)
 _LOGITS = (np.dtype(np.float32), np.dtype(np.float16))
 
@@ -50,18 +52,27 @@ def frame_size(image: NDArray[Any], format: PixelFormat) -> tuple[int, int]:
     if not isinstance(image, np.ndarray):
         hint = " (cv2.imread gives None where it cannot read a file)" if image is None else ""
         raise FrameError(f"the image is of type {type(image).__name__}, expected a numpy array{hint}")
-    dtype = _U16 if format is PixelFormat.GRAY16 else _U8
+    return picture_size(image.shape, image.dtype, format)
+
+
+def picture_size(shape: tuple[int, ...], dtype: np.dtype[Any], format: PixelFormat) -> tuple[int, int]:
+    """Height and width of the picture in an array of this shape and dtype, wherever it lies.
+
+    Raises:
+        FrameError: as `frame_size`.
+    """
+    wanted = _U16 if format is PixelFormat.GRAY16 else _U8
     channels = _CHANNELS.get(format)
-    if image.dtype != dtype or image.ndim != (3 if channels else 2) or (channels and image.shape[2] != channels):
-        shape = (
+    if dtype != wanted or len(shape) != (3 if channels else 2) or (channels and shape[2] != channels):
+        axes = (
             f"(height, width, {channels})"
             if channels
             else "(height * 3 / 2, width)"
             if format in _YUV
             else "(height, width)"
         )
-        raise FrameError(f"the {format.value} image must be {shape} {dtype}, found {image.shape} {image.dtype}")
-    height, width = image.shape[:2]
+        raise FrameError(f"the {format.value} image must be {axes} {wanted}, found {shape} {dtype}")
+    height, width = shape[:2]
     if format in _YUV:
         if height % 3 or width % 2:
             raise FrameError(
@@ -89,8 +100,8 @@ def preprocess(
 ) -> None:
     """Write the network's whole input: `image` resampled to bytes, then normalised; the mean byte around it.
 
-    Half-pixel bilinear; where source and target are of one size the bytes are the image's own. NHWC_U8, NCHW_F32 and
-    NCHW_F16 hold the same bytes, and so does the BGR image that a YUV or grey one stands for.
+    Half-pixel bilinear; where source and target are of one size the bytes are the image's own. Every layout holds the
+    same bytes, and so does the BGR image that a YUV or grey one stands for.
 
     Args:
         image: what `format` says, any strides.
@@ -101,15 +112,14 @@ def preprocess(
     Raises:
         FrameError: image, placement or out do not fit one another.
     """
-    _fits(placement, frame_size(image, format))
+    check_placement(placement, frame_size(image, format))
     height, width = placement.input_hw
-    shape = (1, height, width, 3) if layout is Layout.NHWC_U8 else (1, 3, height, width)
+    shape = (1, height, width, 3) if layout in _INTERLEAVED else (1, 3, height, width)
     if out.shape != shape or out.dtype != _DTYPES[layout] or not out.flags.c_contiguous or not out.flags.writeable:
         raise FrameError(
             f"out must be a writable C-contiguous {shape} {_DTYPES[layout]} for {layout.value}, {_found(out)}"
         )
-    if not 1 <= white <= 65535:
-        raise FrameError(f"white must be 1..65535, found {white}")
+    check_white(white)
     _apart(out, image, "out and the image")
     rgb = spec.colour_order is ColourOrder.RGB
     _core.preprocess(
@@ -138,7 +148,7 @@ def postprocess(
     Raises:
         FrameError: shapes, dtypes or strides do not fit.
     """
-    _fits(placement, placement.frame_hw)
+    check_placement(placement, placement.frame_hw)
     shape = logits.shape
     if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
         raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
@@ -215,7 +225,14 @@ def describe_cuda() -> str:
     return "; ".join(names) or reason
 
 
-def _fits(placement: Placement, frame_hw: tuple[int, int]) -> None:
+def check_white(white: int) -> None:
+    """Raise FrameError unless a 16-bit grey can be scaled by it."""
+    if not 1 <= white <= 65535:
+        raise FrameError(f"white must be 1..65535, found {white}")
+
+
+def check_placement(placement: Placement, frame_hw: tuple[int, int]) -> None:
+    """Raise FrameError unless the placement is for such a frame and its rectangles lie inside frame and input."""
     if placement.frame_hw != frame_hw:
         raise FrameError(f"the placement is for a frame of {placement.frame_hw} pixels, found one of {frame_hw}")
     _, input_hw, source, target = placement

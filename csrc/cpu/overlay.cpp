@@ -1,6 +1,5 @@
 // The loops of overlay: image rows, in bands, on a few threads.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "cpu/pool.hpp"
@@ -17,10 +16,7 @@ constexpr int kBands = 4;  // per thread: enough to share the work evenly while 
 
 void fill(Tint* tints, const OverlayJob& job) {
     std::memset(tints, 0, 256 * sizeof(Tint));
-    for (int i = 0; i < job.colours; ++i) {
-        for (int c = 0; c < 3; ++c) tints[i].colour[c] = pixel::to_q7(job.palette[3 * i + c]);
-        tints[i].share = static_cast<std::int16_t>(std::lround(job.alpha[i] * pixel::kWhole));
-    }
+    for (int i = 0; i < job.colours; ++i) tints[i] = pixel::tint_of(job.palette + 3 * i, job.alpha[i]);
 }
 
 bool contiguous(const Image& image, int channels) { return image.column == channels && image.channel == 1; }

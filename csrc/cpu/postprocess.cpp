@@ -6,6 +6,7 @@
 #include "cpu/pool.hpp"
 #include "cpu/rows.hpp"
 #include "cpu/scratch.hpp"
+#include "pixel/classify.hpp"
 #include "pixel/resample.hpp"
 
 namespace segrt {
@@ -32,12 +33,6 @@ struct alignas(64) Found {
     std::uint64_t probability;  // in 65536ths
     std::int64_t nonfinite, changed;
 };
-
-// The frame's pixel `i` among the logits: through the placement into the network's input, then to the logits' scale.
-pixel::FloatTap tap(int i, int source, int target_from, int target, int input, int logits) {
-    const double in_input = (i + 0.5) * target / source + target_from;
-    return pixel::float_tap(in_input * logits / input - 0.5, logits);
-}
 
 class Band {
   public:
@@ -92,8 +87,8 @@ class Band {
   private:
     void segment(int y, std::uint8_t* mask) {
         const Placement& at = job_.placement;
-        const pixel::FloatTap row =
-            tap(y - at.source.y, at.source.height, at.target.y, at.target.height, at.input_height, job_.logits.height);
+        const pixel::FloatTap row = pixel::float_tap(y - at.source.y, at.source.height, at.target.y, at.target.height,
+                                                     at.input_height, job_.logits.height);
         const float* top = stretched(row.index);
         const float* bottom = stretched(std::min(row.index + 1, job_.logits.height - 1));
         const int width = at.source.width, classes = job_.logits.classes;
@@ -164,7 +159,7 @@ Columns columns_for(const PostprocessJob& job, std::ptrdiff_t padded, Arena& are
                        padded};
     for (int x = 0; x < at.source.width; ++x) {
         const pixel::FloatTap found =
-            tap(x, at.source.width, at.target.x, at.target.width, at.input_width, job.logits.width);
+            pixel::float_tap(x, at.source.width, at.target.x, at.target.width, at.input_width, job.logits.width);
         columns.index[x] = found.index;
         columns.here[x] = found.here;
         columns.next[x] = found.next;
@@ -204,7 +199,7 @@ void postprocess(const PostprocessJob& job, Measured& measured) {
         measured.nonfinite += found[i].nonfinite;
         measured.changed += found[i].changed;
     }
-    measured.confidence = static_cast<double>(probability) / 65536.0 / at.source.width / at.source.height;
+    measured.confidence = pixel::mean_probability(probability, at.source.width, at.source.height);
     if (measured.nonfinite == 0) return;
     // What was computed beside the NaN is worth nothing: leave no mask that could be taken for one.
     for (int y = 0; y < at.frame_height; ++y) std::memset(job.mask.data + y * job.mask.row, kUnseen, at.frame_width);

@@ -1,10 +1,10 @@
 // The loops of preprocess: output rows, in bands, on a few threads.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "cpu/frame_rows.hpp"
 #include "cpu/pool.hpp"
+#include "pixel/normalize.hpp"
 #include "pixel/resample.hpp"
 
 namespace segrt {
@@ -86,15 +86,16 @@ class Band {
             return;
         }
         const std::size_t pixels = static_cast<std::size_t>(width()) * job_.placement.input_height;
-        const bool half = job_.layout == Layout::kNchwF16;
+        const bool interleaved = job_.layout == Layout::kNhwcF16, full = job_.layout == Layout::kNchwF32;
         PlanarRow to;
         for (int c = 0; c < 3; ++c) {
             const int plane = plan_.swapped ? 2 - c : c;
-            to.plane[c] = static_cast<std::uint8_t*>(job_.out) + (half ? 2 : 4) * (plane * pixels + before);
+            const std::size_t value = interleaved ? 3 * before + plane : plane * pixels + before;
+            to.plane[c] = static_cast<std::uint8_t*>(job_.out) + (full ? 4 : 2) * value;
             to.mean[c] = job_.normalization.mean[plane];
             to.inverse_std[c] = 1.0f / job_.normalization.std[plane];
         }
-        (half ? rows.planar_f16 : rows.planar_f32)(row, width(), to);
+        (interleaved ? rows.interleaved_f16 : full ? rows.planar_f32 : rows.planar_f16)(row, width(), to);
     }
 
     const PreprocessJob& job_;
@@ -115,10 +116,6 @@ Image without_reversed_channels(Image image) {
     return image;
 }
 
-std::uint8_t nearest_byte(float value) {
-    return static_cast<std::uint8_t>(std::lround(std::min(std::max(value, 0.0f), 255.0f)));
-}
-
 Plan plan_for(const PreprocessJob& job, Arena& arena) {
     const Placement& at = job.placement;
     const std::size_t columns = static_cast<std::size_t>(at.target.width);
@@ -127,7 +124,7 @@ Plan plan_for(const PreprocessJob& job, Arena& arena) {
     plan.share = arena.get<std::int16_t>(columns);
     plan.swapped = (job.image.format == Format::kRgb) != job.normalization.rgb;
     plan.copies = at.source.width == at.target.width && at.source.height == at.target.height;
-    for (int c = 0; c < 3; ++c) plan.padding[c] = nearest_byte(job.normalization.mean[plan.swapped ? 2 - c : c]);
+    for (int c = 0; c < 3; ++c) plan.padding[c] = pixel::nearest_byte(job.normalization.mean[plan.swapped ? 2 - c : c]);
     for (int x = 0; x < at.target.width && !plan.copies; ++x) {
         const pixel::ByteTap tap = pixel::byte_tap(x, at.source.width, at.target.width);
         plan.index[x] = tap.index * channels_of(job.image.format);

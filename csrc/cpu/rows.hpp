@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ops.hpp"
+#include "pixel/blend.hpp"
 
 namespace segrt {
 
@@ -17,7 +18,7 @@ struct YuvRow {
     int odd;          // 1 where the first pixel is the right one of its chroma sample
 };
 
-/// What a row of normalised planes needs; planes, mean and reciprocals in the order of the bytes.
+/// What a normalised row needs; planes, mean and reciprocals in the order of the bytes.
 struct PlanarRow {
     void* plane[3];
     float mean[3], inverse_std[3];
@@ -41,6 +42,8 @@ struct PreprocessRows {
                    int count, std::uint8_t* out);
     void (*planar_f32)(const std::uint8_t* row, int count, const PlanarRow& to);
     void (*planar_f16)(const std::uint8_t* row, int count, const PlanarRow& to);
+    /// plane[c] is where channel c of the first pixel goes; the next pixel's goes three further.
+    void (*interleaved_f16)(const std::uint8_t* row, int count, const PlanarRow& to);
 };
 
 /// One row of the mask: logits rows above and below, already stretched to the frame's width.
@@ -71,10 +74,8 @@ struct PostprocessRows {
     std::int64_t (*differing)(const std::uint8_t* a, const std::uint8_t* b, int count);
 };
 
-/// Per class id: colour in Q7 and, in the last place, the share. Unknown ids have share 0.
-struct Tint {
-    std::int16_t colour[3], share;
-};
+/// Per class id. Unknown ids have share 0.
+using pixel::Tint;
 
 struct OverlayRows {
     /// `count` pixels of 3 or 4 contiguous bytes; `out` may be `row`.

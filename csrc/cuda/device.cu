@@ -1,31 +1,54 @@
-#include <cuda_runtime_api.h>
-
+#include "cuda/check.hpp"
 #include "cuda/device.hpp"
 
-namespace segrt {
+namespace segrt::cuda {
 
-CudaDevices cuda_devices() {
-    int count = 0;
+bool built() { return true; }
+
+int device_count(std::string* reason) {
+    int count = 0;  // CUDA leaves it as it is where it fails
     const cudaError_t error = cudaGetDeviceCount(&count);
-    if (error != cudaSuccess) {
-        cudaGetLastError();  // the probe's failure must not be taken for that of the next call
-        int driver = 0;      // stays 0 where there is none; CUDA then calls it "insufficient"
-        cudaDriverGetVersion(&driver);
-        return {{}, driver == 0 ? "no NVIDIA driver on this machine" : cudaGetErrorString(error)};
-    }
-    if (count == 0) return {{}, "no CUDA device"};
-    CudaDevices found{{}, ""};
+    if (error != cudaSuccess) cudaGetLastError();  // the probe's failure must not be taken for that of the next call
+    if (reason) *reason = error != cudaSuccess ? reason_of(error) : count ? "" : "no CUDA device";
+    return error == cudaSuccess ? count : 0;
+}
+
+Devices devices() {
+    Devices found;
+    const int count = device_count(&found.reason);
     for (int i = 0; i < count; ++i) {
-        cudaDeviceProp device;
-        if (cudaGetDeviceProperties(&device, i) != cudaSuccess) {
+        try {
+            const Properties device = properties(i);
+            found.names.push_back(device.name + " (sm_" + std::to_string(device.major) + std::to_string(device.minor) +
+                                  ", " + std::to_string(device.bytes >> 20) + " MiB)");
+        } catch (const std::runtime_error&) {
             found.names.push_back("a device that does not answer");
-            continue;
         }
-        found.names.push_back(std::string(device.name) + " (sm_" + std::to_string(device.major) +
-                              std::to_string(device.minor) + ", " + std::to_string(device.totalGlobalMem >> 20) +
-                              " MiB)");
     }
     return found;
 }
 
-}  // namespace segrt
+Properties properties(int device) {
+    cudaDeviceProp found;
+    check(cudaGetDeviceProperties(&found, device), "to ask a GPU for its properties");
+    return {found.name, found.major, found.minor, found.totalGlobalMem};
+}
+
+int driver_version() {
+    int version = 0;
+    return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
+}
+
+int runtime_version() {
+    int version = 0;
+    return cudaRuntimeGetVersion(&version) == cudaSuccess ? version : 0;
+}
+
+int device_of(const void* address) {
+    cudaPointerAttributes found;
+    check(cudaPointerGetAttributes(&found, address), "to tell whose memory an address is in");
+    const bool device = found.type == cudaMemoryTypeDevice || found.type == cudaMemoryTypeManaged;
+    return device ? found.device : -1;
+}
+
+}  // namespace segrt::cuda

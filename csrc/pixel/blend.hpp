@@ -22,4 +22,15 @@ SEGRT_PIXEL std::int16_t blend(std::int16_t from, std::int16_t to, std::int16_t 
 /// Q7 to the nearest byte; halves go up.
 SEGRT_PIXEL std::uint8_t to_byte(std::int16_t q7) { return static_cast<std::uint8_t>((q7 + 64) >> 7); }
 
+/// A class's colour in Q7 and how much of it shows. Zeros change nothing.
+struct Tint {
+    std::int16_t colour[3], share;
+};
+
+/// `alpha` is 0..1.
+SEGRT_PIXEL Tint tint_of(const std::uint8_t* colour, float alpha) {
+    const std::int16_t share = static_cast<std::int16_t>(nearest(alpha * kWhole));
+    return {{to_q7(colour[0]), to_q7(colour[1]), to_q7(colour[2])}, share};
+}
+
 }  // namespace segrt::pixel

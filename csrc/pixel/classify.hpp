@@ -14,6 +14,23 @@ SEGRT_PIXEL F between(F a, F b, W weight_a, W weight_b) {
     return a * weight_a + b * weight_b;
 }
 
+/// The class of a pixel (or of a vector of them) so far, and its logit.
+template <class F, class I>
+struct Winner {
+    F value;
+    I id;
+};
+
+/// Let a class compete; returns the logit that lost. The winner's own exponential is 1 and need not be computed.
+template <class F, class I>
+SEGRT_PIXEL F take(Winner<F, I>& winner, F value, I id) {
+    const auto larger = value > winner.value;  // not larger-or-equal: the lower class wins a tie
+    const F loser = larger ? winner.value : value;
+    winner.value = larger ? value : winner.value;
+    winner.id = larger ? id : winner.id;
+    return loser;
+}
+
 /// e^x for x <= 0 with a relative error below 7e-6; below 2^-125 (and for NaN) it stays at about 2^-125.
 template <class F, class U>
 SEGRT_PIXEL F exp_nonpositive(F x) {
@@ -40,6 +57,16 @@ SEGRT_PIXEL F sigmoid(F x) {
 
 /// Probabilities are added up as whole 65536ths: a sum that does not depend on the order or the number of threads.
 constexpr float kProbabilityOne = 65536.0f;
+
+/// The comparison turns the NaN of non-finite logits into 0.
+SEGRT_PIXEL std::uint32_t in_65536ths(float probability) {
+    return probability > 0.0f ? static_cast<std::uint32_t>(probability * kProbabilityOne + 0.5f) : 0u;
+}
+
+/// The mean of such probabilities over the pixels that were looked at.
+SEGRT_PIXEL double mean_probability(std::uint64_t sum, std::int32_t width, std::int32_t height) {
+    return static_cast<double>(sum) / 65536.0 / width / height;
+}
 
 SEGRT_PIXEL bool is_finite(float value) { return (bits<std::uint32_t>(value) & 0x7F800000u) != 0x7F800000u; }
 

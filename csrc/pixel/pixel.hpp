@@ -24,4 +24,10 @@ SEGRT_PIXEL To bits(From value) {
     return result;
 }
 
+/// The nearest whole number to 0..2^23; halves go up. Adding 0.5 first would round 0.49999997 to 1.
+SEGRT_PIXEL std::int32_t nearest(float value) {
+    const std::int32_t whole = static_cast<std::int32_t>(value);
+    return whole + (value - static_cast<float>(whole) >= 0.5f);
+}
+
 }  // namespace segrt::pixel

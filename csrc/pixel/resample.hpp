@@ -12,13 +12,16 @@ struct ByteTap {
 };
 
 /// Output pixel `i` of `target` sampled from `source` pixels: (i + 0.5) * source / target - 0.5, in exact integers.
-SEGRT_PIXEL ByteTap byte_tap(std::int64_t i, std::int64_t source, std::int64_t target) {
-    const std::int64_t scaled = (2 * i + 1) * source - target;  // the position times 2 * target
+/// Sides of up to 32768 just fit 32 bits, whose division a GPU does in a third of the time.
+SEGRT_PIXEL ByteTap byte_tap(std::int32_t i, std::int32_t source, std::int32_t target) {
+    const std::int32_t scaled = (2 * i + 1) * source - target;  // the position times 2 * target; < 2^31
     if (scaled <= 0) return {0, 0};
-    const std::int64_t index = scaled / (2 * target);
-    if (index >= source - 1) return {static_cast<std::int32_t>(source - 1), 0};
-    const std::int64_t share = ((scaled - index * 2 * target) * 32768 + target) / (2 * target);
-    return {static_cast<std::int32_t>(index), static_cast<std::int16_t>(share > 32767 ? 32767 : share)};
+    const std::uint32_t whole = 2 * static_cast<std::uint32_t>(target);
+    const std::uint32_t index = static_cast<std::uint32_t>(scaled) / whole;
+    if (index >= static_cast<std::uint32_t>(source - 1)) return {source - 1, 0};
+    const std::uint32_t rest = static_cast<std::uint32_t>(scaled) - index * whole;  // < 2^16
+    const std::uint32_t share = (rest * 32768u + static_cast<std::uint32_t>(target)) / whole;
+    return {static_cast<std::int32_t>(index), static_cast<std::int16_t>(share > 32767u ? 32767u : share)};
 }
 
 /// The logit at or before the sample, and the weights of it and of the next one.
@@ -28,13 +31,20 @@ struct FloatTap {
     float next;
 };
 
-/// A position in pixels whose centres are whole numbers, clamped to 0..count-1.
-SEGRT_PIXEL FloatTap float_tap(double position, std::int32_t count) {
-    if (!(position > 0)) return {0, 1.0f, 0.0f};
-    if (position >= count - 1) return {count - 1, 1.0f, 0.0f};
-    const std::int32_t index = static_cast<std::int32_t>(position);
-    const float next = static_cast<float>(position - index);
-    return {index, 1.0f - next, next};
+/// The frame's pixel `i` of `source` among `count` logits: through the placement into the network's input, then to the
+/// logits' scale. ((i + 0.5) * target / source + from) * count / input - 0.5 as a fraction of whole numbers (< 2^48):
+/// exact on every device, and without float64, of which most GPUs have little.
+SEGRT_PIXEL FloatTap float_tap(std::int32_t i, std::int32_t source, std::int32_t from, std::int32_t target,
+                               std::int32_t input, std::int32_t count) {
+    const std::int64_t whole = 2 * static_cast<std::int64_t>(source) * input;
+    const std::int64_t in_input =
+        (2 * static_cast<std::int64_t>(i) + 1) * target + 2 * static_cast<std::int64_t>(source) * from;
+    const std::int64_t position = in_input * count - static_cast<std::int64_t>(source) * input;  // times `whole`
+    if (position <= 0) return {0, 1.0f, 0.0f};
+    const std::int64_t index = position / whole;
+    if (index >= count - 1) return {count - 1, 1.0f, 0.0f};
+    const float next = static_cast<float>(position - index * whole) / static_cast<float>(whole);
+    return {static_cast<std::int32_t>(index), 1.0f - next, next};
 }
 
 }  // namespace segrt::pixel

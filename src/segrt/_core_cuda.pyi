@@ -21,10 +21,7 @@ def built() -> bool:
     """Whether this build has CUDA code at all."""
 
 def device_count() -> int:
-    """How many NVIDIA GPUs can be used; 0 without a driver. Never raises."""
-
-def devices() -> tuple[list[str], str]:
-    """The NVIDIA GPUs by device number, and why there are none (empty where there are some). Never raises."""
+    """How many NVIDIA GPUs can be used (segrt._core.cuda_devices says why none). Never raises."""
 
 def properties(device: int = 0, /) -> tuple[str, tuple[int, int], int]:
     """Name, compute capability (9, 0), and bytes of memory."""
@@ -89,7 +86,7 @@ class DeviceBuffer:
 class PinnedBuffer(Buffer):
     """Memory of the host that any device copies from and to without waiting; zeroed; freed with the object.
 
-    It offers the buffer protocol: np.frombuffer(buffer, np.uint8) is writable and keeps it alive.
+    It offers the buffer protocol: np.frombuffer(memoryview(buffer), np.uint8) is writable and keeps it alive.
     """
 
     def __init__(self, nbytes: int) -> None: ...

@@ -32,11 +32,16 @@ def picture(format, height, width, seed=0):
     return rng.integers(0, 256, shape, np.uint8)
 
 
+def input_of(layout, input_hw):
+    """Shape and dtype of a network's input."""
+    interleaved = layout in (Layout.NHWC_U8, Layout.NHWC_F16)
+    dtype = {Layout.NHWC_U8: np.uint8, Layout.NCHW_F32: np.float32}.get(layout, np.float16)
+    return (1, *input_hw, 3) if interleaved else (1, 3, *input_hw), dtype
+
+
 def run(image, format, placement, spec, layout=Layout.NHWC_U8, **how):
     """The whole buffer, having been filled with rubbish before."""
-    height, width = placement.input_hw
-    shape = (1, height, width, 3) if layout is Layout.NHWC_U8 else (1, 3, height, width)
-    dtype = {Layout.NHWC_U8: np.uint8, Layout.NCHW_F32: np.float32, Layout.NCHW_F16: np.float16}[layout]
+    shape, dtype = input_of(layout, placement.input_hw)
     # The guard after the buffer finds writes beyond its end.
     backing = np.full(int(np.prod(shape)) + 64, 77, dtype)
     out = backing[:-64].reshape(shape)
@@ -151,6 +156,8 @@ def test_float_layouts_hold_the_same_bytes_normalised(isa, width, order, fit):
     half = run(image, PixelFormat.BGR, placement, spec, Layout.NCHW_F16)[0]
     np.testing.assert_allclose(full, exact, rtol=1e-6, atol=1e-6)
     assert np.array_equal(half, full.astype(np.float16))
+    last = run(image, PixelFormat.BGR, placement, spec, Layout.NHWC_F16)[0]
+    assert np.array_equal(last, half.transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-7, 1e-4, 1.0, 1e6, 1e9])

@@ -58,10 +58,7 @@ void stretch(const float* line, const std::int32_t* index, const float* here, co
 }
 
 // The class of each of kLanes pixels and its logit.
-struct Winner {
-    Floats value;
-    Ints id;
-};
+using Winner = pixel::Winner<Floats, Ints>;
 
 Floats logit(const ClassifyRow& row, int c, int x) {
     const std::ptrdiff_t at = c * row.class_stride + x;
@@ -69,16 +66,9 @@ Floats logit(const ClassifyRow& row, int c, int x) {
                           row.bottom_weight);
 }
 
-// Let class `c` compete; returns the logit that lost. The winner's own exponential is 1 and need not be computed.
-Floats take(Winner& winner, Floats value, int c) {
-    const Ints larger = value > winner.value;  // not larger-or-equal: the lower class wins a tie
-    const Floats loser = larger ? winner.value : value;
-    winner.value = larger ? value : winner.value;
-    winner.id = larger ? Ints{} + c : winner.id;
-    return loser;
-}
+Floats take(Winner& winner, Floats value, int c) { return pixel::take(winner, value, Ints{} + c); }
 
-// Rounded to 65536ths. The comparison turns the NaN of non-finite logits into 0.
+// pixel::in_65536ths of a vector.
 Ints probability(Floats value) {
     const Floats scaled = value * pixel::kProbabilityOne + 0.5f;
     return __builtin_convertvector(value > 0.0f ? scaled : Floats{}, Ints);

@@ -195,9 +195,19 @@ void planar(const std::uint8_t* row, int count, const PlanarRow& asked) {
     }
 }
 
+// torch's channels-last; on a CPU only a reference for the GPU, so nobody waits for it.
+void interleaved_f16(const std::uint8_t* row, int count, const PlanarRow& to) {
+    for (int c = 0; c < 3; ++c) {
+        std::uint16_t* out = static_cast<std::uint16_t*>(to.plane[c]);
+        for (int x = 0; x < count; ++x) {
+            convert(pixel::normalize(static_cast<float>(row[3 * x + c]), to.mean[c], to.inverse_std[c]), out + 3 * x);
+        }
+    }
+}
+
 }  // namespace
 
 extern const PreprocessRows preprocess_rows;
-const PreprocessRows preprocess_rows = {down, across, planar<float>, planar<std::uint16_t>};
+const PreprocessRows preprocess_rows = {down, across, planar<float>, planar<std::uint16_t>, interleaved_f16};
 
 }  // namespace segrt::SEGRT_ISA
