@@ -7,6 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from segrt import _core
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `cuda` where there is no GPU, with the reason."""
+    names, reason = _core.cuda_devices()
+    for item in items:
+        if not names and item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

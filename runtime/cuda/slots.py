@@ -94,10 +94,15 @@ class Slot:
     def capture(self) -> None:
         """Record the work of a frame, or of all that follows preprocessing where frames are borrowed.
 
+        It is run plainly right before: what engines set up at their first run (cuDNN does so in each thread anew)
+        cannot be captured. What is staged stays there for `launch`.
+
         Raises:
             Exception: the engine's or CUDA's reason why this cannot be recorded; the slot works without.
         """
         self._graph = None
+        self._queue()
+        self._stream.synchronize()
         now = frozen(self._engine, self._stream.device)
         self._graph = _core.cuda.Graph.capture(self._stream, self._queue)
         self._captured_with = now
