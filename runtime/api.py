@@ -43,7 +43,8 @@ def open(
         threads: CPU threads of engine and pixel kernels; None: every core for the engine, two for the kernels.
         precision: which graph of a bundle to run ("fp32", "fp16", "int8"); None: the fastest that passed its gate.
         strict: refuse an engine whose masks were never compared with the reference's on this machine (`segrt verify`);
-            otherwise a bundle's is warned of, through the logger "segrt".
+            otherwise a bundle's is warned of, through the logger "segrt". And never build a TensorRT plan in the place
+            of one that does not fit any more.
         spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
     Raises:
         ModelError: no such model, or its spec is missing or does not fit.
@@ -52,7 +53,7 @@ def open(
     if fit is not None:
         spec["fit"] = one_of(Fit, fit, "fit")
     segmenter, loaded = open_unchecked(
-        model, backend=backend, device=device, threads=threads, precision=precision, **spec
+        model, backend=backend, device=device, threads=threads, precision=precision, strict=strict, **spec
     )
     if (loaded.bundle or strict) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
         if strict:
@@ -69,12 +70,13 @@ def open_unchecked(
     device: str = "auto",
     threads: int | None = None,
     precision: str | None = None,
+    strict: bool = False,
     **spec: Any,
 ) -> tuple[Segmenter, Model]:
     """Open a model as `open` does, without asking whether it was verified."""
     name, where, _ = choose(backend, device)
     loaded = load(model, spec, backend=name, device=where, precision=precision)
-    engine = open_engine(loaded, backend=backend, device=device, threads=threads)
+    engine = open_engine(loaded, backend=backend, device=device, threads=threads, strict=strict)
     kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
     return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads, graph=_graph(loaded)), loaded
 

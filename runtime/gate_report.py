@@ -47,6 +47,7 @@ class Row:
     miou: float | None = None
     invalid: int = 0  # frames without a mask: NaN or infinity among the logits
     note: str = ""  # what the engine says of itself
+    build: str = ""  # see EngineInfo
 
     @property
     def miou_drop(self) -> float | None:

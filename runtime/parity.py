@@ -82,6 +82,7 @@ def measure(
         miou=_mean_iou(ours),
         invalid=invalid,
         note=info.note,
+        build=info.build,
     )
     return Measured(row, worst, worst_mask)
 

@@ -1,7 +1,8 @@
 """Which engines have shown on this machine that they answer as the reference did, and what to say of the others.
 
-A marker is a small JSON file in the cache, one for each bundle, graph, backend with its version, and machine. It is
-written when `segrt verify` or the export's own gate passed, and gone when a later one failed.
+A marker is a small JSON file in the cache, one for each bundle, graph, backend with its version, and machine; for
+TensorRT also for each plan, which a new build may change. It is written when `segrt verify` or the export's own gate
+passed, and gone when a later one failed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def doubt(model: Model, info: EngineInfo) -> str | None:
 
 def has_passed(bundle: Bundle, precision: str, info: EngineInfo) -> bool:
     """Whether this graph passed on this backend and machine."""
-    facts = _facts(bundle, precision, info.backend, info.version, info.device)
+    facts = _facts(bundle, precision, info)
     try:
         found = json.loads(_marker(facts).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -58,7 +59,7 @@ def remember(bundle: Bundle, row: Row) -> None:
     Raises:
         SinkError: the cache cannot be written.
     """
-    facts = _facts(bundle, row.precision, row.backend, row.version, row.device)
+    facts = _facts(bundle, row.precision, row)
     path = _marker(facts)
     try:
         if not row.passed:
@@ -78,15 +79,18 @@ def remember(bundle: Bundle, row: Row) -> None:
 
 def passed_here(bundle: Bundle) -> list[str]:
     """What of a bundle has passed on this machine, in words."""
-    found = []
-    for path in sorted(cache_path("verified").glob("*.json")):
+    from segrt import __version__
+
+    found = set()
+    for path in cache_path("verified").glob("*.json"):
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
-            if facts == _facts(bundle, facts["precision"], facts["backend"], facts["version"], facts["device"]):
-                found.append(f"{facts['precision']} on {facts['backend']} {facts['version']}, {facts['device']}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            here = bundle.sha256, machine(facts["device"]), __version__
+            if (facts["bundle"], facts["machine"], facts["segrt"]) == here:
+                found.add(f"{facts['precision']} on {facts['backend']} {facts['version']}, {facts['device']}")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not ours, or damaged
             continue
-    return found
+    return sorted(found)
 
 
 def machine(device: str) -> str:
@@ -101,16 +105,17 @@ def machine(device: str) -> str:
     return f"{names[number] if number < len(names) else device}, CUDA driver {driver}"
 
 
-def _facts(bundle: Bundle, precision: str, backend: str, version: str, device: str) -> dict[str, str]:
+def _facts(bundle: Bundle, precision: str, engine: EngineInfo | Row) -> dict[str, str]:
     from segrt import __version__
 
     return {
         "bundle": bundle.sha256,
         "precision": precision,
-        "backend": backend,
-        "version": version,
-        "device": device,
-        "machine": machine(device),
+        "backend": engine.backend,
+        "version": engine.version,
+        "build": engine.build,
+        "device": engine.device,
+        "machine": machine(engine.device),
         "segrt": __version__,
     }
 

@@ -104,7 +104,7 @@ def choose(backend: str = "auto", device: str = "auto") -> tuple[str, str, str]:
 
 
 def open_engine(
-    model: Model, *, backend: str = "auto", device: str = "auto", threads: int | None = None
+    model: Model, *, backend: str = "auto", device: str = "auto", threads: int | None = None, strict: bool = False
 ) -> Engine | DeviceEngine:
     """Compile a model for a device.
 
@@ -113,6 +113,7 @@ def open_engine(
         backend: one of `BACKENDS`, or "auto".
         device: "auto", "cpu", "cuda:N".
         threads: CPU threads of the engine; None: every core that this process may use.
+        strict: refuse a plan of TensorRT that does not fit any more, instead of building another.
     Raises:
         EngineError: the backend or device is missing, or the backend refused the model.
     """
@@ -120,8 +121,9 @@ def open_engine(
         raise EngineError(f"threads must be a whole number of 1..{MAX_THREADS}, found {threads!r}")
     name, device, _ = choose(backend, device)
     module = import_module(BACKENDS[name].modules[device.split(":")[0]], __name__)
-    opener = cast(Callable[[Model, str, int], "Engine | DeviceEngine"], module.open_engine)
-    return opener(model, device, threads or usable_cores())
+    opener = cast(Callable[..., "Engine | DeviceEngine"], module.open_engine)
+    stricter = {"strict": True} if strict and name == "tensorrt" else {}  # no other backend keeps plans of its own
+    return opener(model, device, threads or usable_cores(), **stricter)
 
 
 def usable_cores() -> int:

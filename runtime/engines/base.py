@@ -27,6 +27,7 @@ class EngineInfo:
     device: str  # "cpu", "cuda:0"
     threads: int  # of the CPU that the network uses; 0 on a GPU
     note: str = ""  # anything worth saying in one line: precision, cache hit, ...
+    build: str = ""  # hash of what was compiled, where compiling again may give other masks (TensorRT)
 
 
 class Engine(Protocol):

@@ -52,7 +52,7 @@ class TensorRTEngine:
         self._logits_half, self._logits_address = self._bound(model.output_name, (1, *self._shape), gpu)
         self._capturable = self._can_be_captured(gpu)
         note = f"{name_of(trt)}, {'f16' if self._input_half else 'f32'}, {note}"
-        self._info = EngineInfo("tensorrt", trt.__version__, f"cuda:{gpu.number}", 0, note)
+        self._info = EngineInfo("tensorrt", trt.__version__, f"cuda:{gpu.number}", 0, note, sha256(plan).hexdigest())
 
     @property
     def info(self) -> EngineInfo:

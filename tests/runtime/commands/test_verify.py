@@ -2,16 +2,18 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import pytest
-from tests.bundles import repacked, small_bundle
+from tests.bundles import repacked, row, small_bundle
 from tests.tiny import colour_net, stripes
 
 import segrt
 from segrt import EngineError
 from segrt.cli import main
 from segrt.runtime import verification
+from segrt.runtime.engines.base import EngineInfo
 
 ORT = ("--backend", "onnxruntime")
 
@@ -97,6 +99,14 @@ def test_a_marker_is_for_one_machine_one_version_and_one_bundle(bundle, tmp_path
         patch.setattr("onnxruntime.__version__", "0.0")
         with pytest.raises(EngineError, match="never verified"):
             strictly(bundle, precision="fp32")
+    info = EngineInfo("tensorrt", "10.9", "cpu", 0, build="one plan")
+    with_plan = replace(row("fp32", "tensorrt", 1.0), version="10.9", build="one plan")
+    opened = segrt.runtime.bundle.open_bundle(bundle)
+    verification.remember(opened, with_plan)
+    assert verification.has_passed(opened, "fp32", info)
+    assert not verification.has_passed(opened, "fp32", replace(info, build="another plan"))
+    verification.remember(opened, replace(with_plan, agreement=0.5))
+    assert not verification.has_passed(opened, "fp32", info)
     strictly(bundle, precision="fp32")
     (marker,) = markers.iterdir()
     marker.write_text("{")
