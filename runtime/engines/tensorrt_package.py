@@ -25,7 +25,7 @@ PACKAGES = (FULL, RTX)
 OLDEST = 10
 """The first major version that has strongly typed networks and only the calls that are used here."""
 
-_KEPT_WARNINGS = 20
+_KEPT = 8  # messages; the first ones say what is wrong
 
 
 class Gpu(NamedTuple):
@@ -160,19 +160,15 @@ def log_of(trt: Any) -> Any:
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
-            self.warnings: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
             """TensorRT's callback."""
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.errors.append(one_line(message))
-            elif severity == trt.ILogger.WARNING and len(self.warnings) < _KEPT_WARNINGS:
-                self.warnings.append(one_line(message))
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR) and len(self.errors) < _KEPT:
+                self.errors.append(_without_position(one_line(message)))
 
         def take(self) -> str:
             """What went wrong since the last call, in one line; forgets it."""
-            said = [_without_position(text) for text in self.errors]
-            self.errors, self.warnings = [], []
+            said, self.errors = self.errors, []
             return "; ".join(dict.fromkeys(said)) or "it gave no reason"
 
     return Log()
