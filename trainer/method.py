@@ -23,7 +23,9 @@ class DualConfig:
     label_input: str = "mask"  # what the label network sees: "mask", the image only through the link; or "mask+rgb"
     residual: bool = False  # logits = alpha * label + correction instead of plain logits
     detach_visual: bool = True  # the label loss does not reach the image network through the link
-    init: str = "paper"  # "paper": Gaussian, std 0.1 (variance 0.01), heads 0.01; or "he"
+    init: str = (
+        "paper"  # of the link's layers: "paper", Gaussian, std 0.1 (variance 0.01); or "he". Heads have std 0.01
+    )
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,12 @@ class DiscriminatorConfig:
 
     iterations: int = 1500  # S3: 5 % of the paper-sized budget
     channels: tuple[int, ...] = (32, 64, 128, 256, 256, 256, 256)  # seven blocks of stride 2: 5.0 M parameters
-    mask: str = "onehot"  # 3 + K channels; "per_class4": RGB and one class's map, scores averaged: the literal four
+    mask: str = "onehot"  # 3 + K channels; "per_class4": RGB and one class's map, the scores of the classes that are
+    # there, but for noise.background, averaged: the literal four
+    init: str = (
+        "torch"  # torch's own, with which docs/results.md was measured; "paper": Gaussian, std 0.1; or "he". The
+    )
+    # last layer has std 0.01
     norm: str = "batch"  # real and fake in one batch; "group" or "spectral"
     optimizer: str = "sgd"  # as the paper's other parts; or "adam" (1e-4, 0.5 / 0.9), which stalls less often
     lr_scale: float = 0.1  # of supervised.lr, for SGD
@@ -78,7 +85,7 @@ class AdversarialConfig:
 class ReviseConfig:
     """Revised labels z and trust weights w for the noisy samples."""
 
-    target: str = "hard"  # the largest class; or "soft"
+    target: str = "hard"  # the largest class; or "soft", the probabilities, made anew from each crop in S5
     min_probability: float = 0.5  # pixels below it become 255, ignored
     weight: str = "median"  # w = min(1, D(x, z) / median over trusted of D(x, t)); "raw": w = D(x, z)
     score: str = "discriminator"  # what is read as trust: "discriminator", the paper's; "agreement" of the image
@@ -116,6 +123,11 @@ class MethodConfig:
     revise: ReviseConfig = field(default_factory=ReviseConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
 
+    @property
+    def soft_targets(self) -> bool:
+        """Whether S5 learns from the label network's own answers, and starts from a checkpoint that holds it."""
+        return self.finetune.target == "revised" and self.revise.target == "soft"
+
 
 CHOICES = {
     "dual.f_source": ("image", "both"),
@@ -125,6 +137,7 @@ CHOICES = {
     "dual.label_input": ("mask", "mask+rgb"),
     "dual.init": ("paper", "he"),
     "discriminator.mask": ("onehot", "per_class4"),
+    "discriminator.init": ("torch", "paper", "he"),
     "discriminator.norm": ("batch", "group", "spectral"),
     "discriminator.optimizer": ("sgd", "adam"),
     "correct.source": ("mixed", "predicted", "synthetic"),
@@ -181,6 +194,11 @@ def problems(method: MethodConfig) -> list[str]:
         found.append(f"method.dual.scales must be 1 or more, found {method.dual.scales}")
     if method.revise.target == "soft" and method.finetune.consistency > 0:
         found.append("method.revise.target 'soft' and method.finetune.consistency cannot be combined; choose one")
+    if method.discriminator.norm == "spectral" and method.discriminator.init != "torch":
+        found.append(
+            f"method.discriminator.init {method.discriminator.init!r} has no effect where norm is 'spectral', which "
+            "scales the weights itself; set it to 'torch'"
+        )
     if method.correct.folds < 2:
         found.append(f"method.correct.folds must be 2 or more, found {method.correct.folds}")
     return found

@@ -12,7 +12,6 @@ from segrt.trainer.config import Config
 from segrt.trainer.networks import build_network
 from segrt.trainer.networks.discriminator import Discriminator
 from segrt.trainer.networks.dual import Corrector
-from segrt.trainer.stages.revision import Fitted
 
 
 def untrained(config: Config, *left_out: str) -> Checkpoint:
@@ -43,8 +42,8 @@ def small(config: Config) -> Config:
     )
 
 
-def knows_discs(network: object, corrector: object, fitted: Fitted) -> tuple[Tensor, Tensor]:
+def knows_discs(network: object, corrector: object, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """In the place of `revised_logits`: discs are bright in green and red. Sure of it, but not everywhere alike."""
-    bright = fitted.x[:, 1:2] + fitted.x[:, 2:3]  # (1, 1, h, w), -2..2 in RGB or BGR alike enough
+    bright = x[:, 1:2] + x[:, 2:3]  # (1, 1, h, w), -2..2 in RGB or BGR alike enough
     logits = torch.cat([-6 * bright, 6 * bright], dim=1)
     return logits, logits

@@ -18,6 +18,13 @@ def test_a_share_lies_between_nothing_and_all(key, value):
         with_overrides(Config(), [f"method.{key}={value}"])
 
 
+def test_first_weights_that_would_be_scaled_away_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"method\.discriminator\.init 'paper' has no effect where norm is 'spectral'"
+    ):
+        with_overrides(Config(), ["method.discriminator.norm=spectral", "method.discriminator.init=paper"])
+
+
 @pytest.mark.parametrize(
     "setting",
     [

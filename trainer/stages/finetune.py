@@ -11,23 +11,20 @@ import functools
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-
-from segrt.runtime.errors import ConfigError, ModelError
 
 from .. import distributed, machine
-from ..batches import Item, Stream
+from ..batches import Stream
 from ..checkpoint import Checkpoint, load_state
 from ..config import Config
 from ..consistency import Teacher, cut_boxes, disturb, mix
 from ..descent import Descent
-from ..losses import one_hot, segmentation_loss, to_probabilities
+from ..losses import segmentation_loss
 from ..networks import training_mode
 from ..optimize import Average
 from ..report import Report
-from .revise import FLAGS, MASKS, read_records
-from .setup import Setup, handed_on, keep, needs, open_networks, open_segmenter, resumable, set_up
+from .setup import handed_on, keep, needs, open_networks, open_segmenter, resumable, set_up
 from .steps import steps
+from .targets import soft_targets, targets
 
 STAGE, SALT = "finetune", 5
 
@@ -50,7 +47,7 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
     average = Average(network, loop.ema)
     taught = bool(noisy) and (own.target == "unlabelled" or own.consistency > 0)
     teacher = Teacher(network, own.teacher_decay) if taught else None
-    soft = own.target == "revised" and config.method.revise.target == "soft"
+    soft = config.method.soft_targets
     eyes, corrector = open_networks(setup, needs(start, "corrector", STAGE, "correct"))[:2] if soft else (network, None)
     doubt = own.flagged if own.target == "revised" else 0.0
     first, figures, checkpoint = resumable(STAGE, start), dict(start.figures), start
@@ -121,55 +118,3 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
                 checkpoint = Checkpoint(config, STAGE, step.done, groups, figures)
                 keep(checkpoint, out, {"network": usable.state_dict()}, final=step.last)
     return checkpoint
-
-
-def targets(setup: Setup, revised: Path | None) -> tuple[list[Item], list[Item], Tensor]:
-    """Trusted and noisy items with the layers target, flag and given label, and the noisy items' trust (n,).
-
-    Raises:
-        ModelError: target "revised", and a sample has no revised label.
-        ConfigError: there is no noisy sample, or no room for one in a batch.
-    """
-    own, samples = setup.config.method.finetune, setup.train.noisy
-    trusted = [Item(sample.image, ((sample.mask,),) * 3) for sample in setup.train.trusted]
-    if own.target == "none":
-        return trusted, [], torch.zeros(0)
-    if not samples:
-        raise ConfigError(
-            f"{setup.train.path}: stage {STAGE!r} needs noisy samples, and all {len(trusted)} are trusted; see "
-            "data.trusted, or set method.finetune.target to 'none'"
-        )
-    if setup.config.supervised.batch < 2:
-        raise ConfigError(f"stage {STAGE!r} needs supervised.batch of 2 or more: a trusted and a noisy sample in each")
-    if own.target != "revised":
-        return trusted, [Item(s.image, ((s.mask,),) * 3) for s in samples], torch.ones(len(samples))
-    records = read_records(revised) if revised is not None else {}
-    if missing := [sample.name for sample in samples if sample.name not in records]:
-        raise ModelError(f"{revised} has no revised label of {missing[0]!r}; run stage 'revise' first")
-    assert revised is not None
-    noisy = [
-        Item(s.image, ((revised / MASKS / f"{s.name}.png",), (revised / FLAGS / f"{s.name}.png",), (s.mask,)))
-        for s in samples
-    ]
-    return trusted, noisy, torch.tensor([records[sample.name].weight for sample in samples])
-
-
-@torch.no_grad()
-def soft_targets(
-    network: nn.Module, corrector: nn.Module, x: Tensor, target: Tensor, given: Tensor, of_trusted: int, config: Config
-) -> Tensor:
-    """(n, classes, h, w): the truth of trusted samples, the corrector's own probabilities for the noisy ones.
-
-    Args:
-        network: the image network that the corrector learnt to look through, not the one that is being trained.
-        x: (n, 3, h, w) network input; target, given: (n, h, w) ids.
-        of_trusted: how many of the batch, the first, are trusted.
-    """
-    wanted = one_hot(target, len(config.data.classes))
-    label, seen = one_hot(given[of_trusted:], len(config.data.classes)), x[of_trusted:]
-    network.eval()
-    corrector.eval()
-    logits = corrector(label, seen, network.decode(seen))  # type: ignore[operator]
-    known = label.sum(dim=1, keepdim=True)
-    wanted[of_trusted:] = to_probabilities(logits.float(), config.supervised.loss) * known
-    return wanted

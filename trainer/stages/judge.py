@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from ..checkpoint import Checkpoint
 from ..config import IGNORE_ID
 from ..data import Sample
-from ..losses import to_probabilities
 from ..metrics import agreement, mean_agreement
 from ..networks.discriminator import Discriminator
 from ..networks.dual import Corrector
-from .revision import Fitted, fit, revised_logits, trust_score
+from .revision import Fitted, fit, revised_probabilities, trust_score
 from .setup import Setup, needs, open_networks
 
 SOFT_MINIMUM = 0.1
@@ -42,9 +41,7 @@ class Judge:
 
     def look(self, fitted: Fitted) -> tuple[Tensor, Tensor]:
         """The image network's probabilities, and the revised label's: both (1, classes, *input_hw)."""
-        kind = self.setup.config.supervised.loss
-        seen, revised = (to_probabilities(each, kind) for each in revised_logits(self.network, self.corrector, fitted))
-        return seen, torch.lerp(revised, seen, self.settings.guide)
+        return revised_probabilities(self.network, self.corrector, fitted.x, fitted.label, self.setup.config)
 
     def score(self, fitted: Fitted, seen: Tensor, revised: Tensor, mask: Tensor, kind: str = "") -> float:
         """Trust in `mask`, 0..1.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from segrt.runtime.placement import Placement, place
 
-from ..config import IGNORE_ID
+from ..config import IGNORE_ID, Config
 from ..data import Sample
 from ..evaluate import enlarge, fitted_batch
 from ..losses import one_hot, to_probabilities
@@ -54,12 +54,29 @@ def fit_label(label: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint
 
 
 @torch.no_grad()
-def revised_logits(network: nn.Module, corrector: Corrector, fitted: Fitted) -> tuple[Tensor, Tensor]:
-    """The image network's and the corrector's logits, both (1, classes, *input_hw); both networks in eval mode."""
-    bottleneck, maps = network.decode(fitted.x)  # type: ignore[operator]
+def revised_logits(network: nn.Module, corrector: nn.Module, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The image network's and the corrector's logits.
+
+    Args:
+        network, corrector: in eval mode.
+        x: (n, 3, h, w) normalised.
+        label: (n, classes, h, w) one-hot; all zero where unknown.
+    Returns:
+        Both (n, classes, h, w).
+    """
+    bottleneck, maps = network.decode(x)  # type: ignore[operator]
     seen = network.head(maps[-1])  # type: ignore[operator]
-    seen = F.interpolate(seen, size=fitted.x.shape[-2:], mode="bilinear", align_corners=False)
-    return seen, corrector(fitted.label, fitted.x, (bottleneck, maps))
+    seen = F.interpolate(seen, size=x.shape[-2:], mode="bilinear", align_corners=False)
+    return seen, corrector(label, x, (bottleneck, maps))
+
+
+def revised_probabilities(
+    network: nn.Module, corrector: nn.Module, x: Tensor, label: Tensor, config: Config
+) -> tuple[Tensor, Tensor]:
+    """What `revised_logits` gives, as probabilities; the revised ones with as much of the others as `guide` says."""
+    kind, guide = config.supervised.loss, config.method.revise.guide
+    seen, revised = (to_probabilities(each, kind) for each in revised_logits(network, corrector, x, label))
+    return seen, torch.lerp(revised, seen, guide)
 
 
 def to_mask(probabilities: Tensor, fitted: Fitted, label: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
@@ -110,7 +127,7 @@ def revision_gain(
         image, truth = sample.read()
         label = read_mask(variants[sample.name][0])
         fitted = fit(setup, image, label)
-        logits = revised_logits(network, corrector, fitted)[1]
+        logits = revised_logits(network, corrector, fitted.x, fitted.label)[1]
         revised = to_mask(to_probabilities(logits, setup.config.supervised.loss), fitted, label, 0.0)
         background = setup.config.noise.background
         before.append(mean_agreement(agreement(truth, label, background)))

@@ -118,7 +118,7 @@ def open_networks(setup: Setup, start: Checkpoint) -> tuple[nn.Module, Corrector
     gain = kind_of(setup.config.network).image_gain
     torch.manual_seed(setup.config.seed)
     corrector = Corrector(classes, network, setup.config.method.dual, gain)  # type: ignore[arg-type]
-    discriminator = Discriminator(classes, setup.config.method.discriminator, gain)
+    discriminator = Discriminator(classes, setup.config.method.discriminator, gain, setup.config.noise.background)
     parts: tuple[tuple[str, nn.Module], ...] = (("corrector", corrector), ("discriminator", discriminator))
     for name, module in parts:
         if name in start.groups:

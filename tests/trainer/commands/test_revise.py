@@ -15,7 +15,7 @@ from segrt.trainer.stages.judge import reference_figures
 @pytest.fixture
 def checkpoint(tiny, tmp_path, monkeypatch):
     """A file with all that a judge needs, which knows what a disc is."""
-    monkeypatch.setattr("segrt.trainer.stages.judge.revised_logits", knows_discs)
+    monkeypatch.setattr("segrt.trainer.stages.revision.revised_logits", knows_discs)
     path = tmp_path / "model.safetensors"
     save(untrained(small(tiny)), path)
     return path

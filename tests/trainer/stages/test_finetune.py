@@ -1,13 +1,11 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 from tests.trainer.chain import Chain, run, same, settings, write_noisy_discs
 
 from segrt import ModelError
 from segrt.trainer.checkpoint import load
 from segrt.trainer.config import with_overrides
-from segrt.trainer.stages.finetune import soft_targets
 from segrt.trainer.stages.setup import LAST, MODEL
 
 
@@ -43,26 +41,6 @@ def test_soft_targets_need_the_trained_corrector(chain: Chain, tmp_path):
     config = with_overrides(chain.config, ["method.revise.target=soft"])
     with pytest.raises(ModelError, match="'finetune' starts from a checkpoint with a corrector; run stage 'correct'"):
         run("finetune", config, tmp_path / "finetune", chain.model("segment"), chain.out / "revise")
-
-
-def test_soft_targets_are_the_truth_of_trusted_samples_and_the_correctors_answer_for_the_others(tiny):
-    class Network(torch.nn.Module):
-        def decode(self, x):
-            return x, [x]
-
-    class Says(torch.nn.Module):
-        def forward(self, label, x, visual):
-            return torch.tensor([0.0, 2.0]).view(1, 2, 1, 1).expand(len(x), 2, 4, 4)
-
-    target, given = torch.zeros(2, 4, 4, dtype=torch.int64), torch.ones(2, 4, 4, dtype=torch.int64)
-    given[1, 0] = 255
-    wanted = soft_targets(Network(), Says(), torch.zeros(2, 3, 4, 4), target, given, 1, tiny)
-    assert (wanted[0, 0] == 1).all()
-    answer = torch.tensor([0.0, 2.0]).sigmoid()
-    assert wanted[1, :, 1:].permute(1, 2, 0).reshape(-1, 2) == pytest.approx(
-        (answer / answer.sum()).expand(12, 2).numpy()
-    )
-    assert (wanted[1, :, 0] == 0).all()
 
 
 def test_the_controls_run_with_a_network_that_has_no_decoder_scales(chain: Chain, tmp_path):

@@ -24,7 +24,7 @@ def noisy(tiny, discs, monkeypatch):
         mask[: int(np.nonzero(mask.any(axis=1))[0].mean())] = 0
         mask[:, :3] = 255
         cv2.imwrite(str(discs / "train" / "noisy" / path.name), mask)
-    monkeypatch.setattr("segrt.trainer.stages.judge.revised_logits", knows_discs)
+    monkeypatch.setattr("segrt.trainer.stages.revision.revised_logits", knows_discs)
     return small(replace(tiny, data=replace(tiny.data, trusted="list", noisy="noisy")))
 
 
