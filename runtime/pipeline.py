@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
 
 from .latency import Latencies
 from .reader import Drop, Reader
-from .segmenter import Segmenter
+from .segmenter import Pending, Segmenter
 from .sinks.base import Sink
 from .sources.base import Source
 from .types import Frame, Segmentation, Status
 from .writer import Writer
 
 STEPS = ("decode", "preprocess", "engine", "postprocess", "frame_to_mask", "write")
-"""What is timed. `frame_to_mask` runs from the decoded frame to its mask; waiting in queues is not in it."""
+"""What is timed. `frame_to_mask` runs from the decoded frame to its mask; waiting in queues is not in it, but where two
+frames are in flight on a GPU, waiting for the one before is."""
 
 
 @dataclass
@@ -112,8 +114,8 @@ class Pipeline:
         return report
 
     def _loop(self, reader: Reader, report: Report) -> None:
-        for frame in reader:
-            segmentation = self._segmenter(frame)
+        for frame, pending in self._in_flight(reader):
+            segmentation = pending.result()
             report.add({"decode": frame.decode_ms, **segmentation.timings_ms})
             if segmentation.status is Status.OK:
                 report.frames_masked += 1
@@ -124,3 +126,27 @@ class Pipeline:
                 self._progress(frame, segmentation, report)
             if report.frames_out == self._max_frames or self._stop.is_set():
                 break
+
+    def _in_flight(self, reader: Reader) -> Iterator[tuple[Frame, Pending]]:
+        """Frames in order, each with its segmentation to come; a failure comes after the frames before it.
+
+        Where no frame may be lost, the host works on the next one while the GPU works on this one; a live source has
+        one at a time, for waiting for the next would only add latency.
+        """
+        most = self._segmenter.slots if reader.drop is Drop.NONE else 1
+        waiting: deque[tuple[Frame, Pending]] = deque()
+        failure: Exception | None = None
+        frames = iter(reader)
+        while True:
+            try:
+                if (frame := next(frames, None)) is None:
+                    break
+                waiting.append((frame, self._segmenter.submit(frame)))
+            except Exception as error:
+                failure = error
+                break
+            if len(waiting) == most:
+                yield waiting.popleft()
+        yield from waiting
+        if failure is not None:
+            raise failure

@@ -35,7 +35,7 @@ class Reader:
     def __init__(self, source: Source, drop: Drop | None = None) -> None:
         self.frames_dropped = 0
         self._source = source
-        self._drop = drop or (Drop.OLDEST if source.live else Drop.NONE)
+        self.drop = drop or (Drop.OLDEST if source.live else Drop.NONE)
         self._waiting: deque[Frame] = deque()
         self._changed = Condition()
         self._ended = self._stopped = False
@@ -84,7 +84,7 @@ class Reader:
 
     def _put(self, frame: Frame) -> bool:
         with self._changed:
-            if self._drop is Drop.NONE:
+            if self.drop is Drop.NONE:
                 self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)
             elif len(self._waiting) >= 1:
                 self._waiting.popleft()

@@ -23,10 +23,13 @@ class Progress:
 
     def __init__(self, source: Source, segmenter: Segmenter, why: str, max_frames: int | None, *, bar: bool) -> None:
         self._console = Console(stderr=True)
-        spec, engine = segmenter.spec, segmenter.engine.info
+        self._segmenter = segmenter
+        spec, engine = segmenter.spec, segmenter.info
+        self._note = engine.note
+        threads = f"{engine.threads} threads, " if engine.threads else ""
         self._console.print(
             f"model {spec.name} {spec.version} ({', '.join(spec.class_names)}) on {engine.device}: {engine.backend} "
-            f"{engine.version} ({why}), {engine.threads} threads, {engine.note}"
+            f"{engine.version} ({why}), {threads}{engine.note}"
             + (f"; graph {segmenter.graph}" if segmenter.graph else ""),
             style="dim",
             highlight=False,
@@ -65,6 +68,9 @@ class Progress:
         if now < self._next:
             return
         self._next = now + _REFRESH_S
+        if (note := self._segmenter.info.note) != self._note:  # a GPU's graph was captured, or could not be
+            self._note = note
+            self._console.print(f"now: {note}", style="dim", highlight=False, soft_wrap=True)
         fps = report.frames_out / (now - self._start) if now > self._start else 0.0
         self._bar.update(self._task, completed=report.frames_out, fps=f"{fps:.1f} fps", refresh=True)
 
