@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from segrt.runtime.engines.build_bar import BuildBar
+from segrt.runtime.engines.build_progress import Progress
 from segrt.runtime.engines.engine_cache import EngineCache
-from segrt.runtime.engines.tensorrt_build import BuildOptions, Progress, build_plan
+from segrt.runtime.engines.tensorrt_build import BuildOptions, build_plan
 from segrt.runtime.engines.tensorrt_package import RTX, Gpu, load_package, name_of, package_for, probe
 from segrt.runtime.engines.tensorrt_plan import key_of
 from segrt.runtime.errors import ConfigError, EngineError, SinkError

@@ -18,8 +18,9 @@ from ..model import Model
 from ..plan_file import SUFFIX, read_plan, read_record
 from .base import EngineInfo, Layout
 from .build_bar import BuildBar
+from .build_progress import Progress
 from .engine_cache import EngineCache, Plan
-from .tensorrt_build import BuildOptions, Progress, build_plan
+from .tensorrt_build import BuildOptions, build_plan
 from .tensorrt_package import RTX, Gpu, load_package, log_of, make, name_of, package_for, probe
 from .tensorrt_plan import fixed_profile, key_of, record_of, why_not_here
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from ..errors import EngineError
 from ..sinks.files import part_path
+from .build_progress import Progress, monitor_of
 from .tensorrt_package import RTX, log_of, make, name_of, one_line, rtx_capabilities
 
 Shape = tuple[int, ...]
 Profile = Mapping[str, tuple[Shape, Shape, Shape]]
 """For each input with open sizes: the smallest, the usual and the largest shape."""
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of the whole build that is done, 0..1; from TensorRT's threads."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +61,17 @@ def build_plan(
     log, name = log_of(trt), str(source or "the model")
     log.take()
     builder = make(trt, "Builder")
-    network = parse(onnx, trt=trt, builder=builder, source=source)
+    network, parser = parse(onnx, trt=trt, builder=builder, source=source)
     config = builder.create_builder_config()
     _configure(trt, config, options, name)
     _add_profile(trt, builder, network, config, profile or {}, name)
     cache = _timing_cache(trt, config, timing_cache)
-    monitor = _monitor(trt, progress) if progress and hasattr(trt, "IProgressMonitor") else None
+    monitor = monitor_of(trt, progress) if progress and hasattr(trt, "IProgressMonitor") else None
     if monitor is not None:
         config.progress_monitor = monitor
+    log.take()  # what was said so far was no reason to stop
     plan = builder.build_serialized_network(network, config)
+    del parser  # not before: the network's weights may lie in its memory
     if monitor is not None and monitor.interruption is not None:
         raise monitor.interruption
     if plan is None:
@@ -82,9 +81,11 @@ def build_plan(
     return bytes(plan)
 
 
-def parse(onnx: bytes, *, trt: Any, builder: Any, source: Path | None = None) -> Any:
+def parse(onnx: bytes, *, trt: Any, builder: Any, source: Path | None = None) -> tuple[Any, Any]:
     """Read a graph into a strongly typed network of `builder`.
 
+    Returns:
+        The network, and the parser, which must live as long: weights may lie in its memory.
     Raises:
         EngineError: in the parser's own words, with the node that it stumbled over.
     """
@@ -97,7 +98,7 @@ def parse(onnx: bytes, *, trt: Any, builder: Any, source: Path | None = None) ->
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
         told = "; ".join(_parser_error(parser, error) for error in errors) or log.take()
         raise EngineError(f"{name_of(trt)} {trt.__version__} cannot read {name}: {told}")
-    return network
+    return network, parser
 
 
 def open_inputs(network: Any) -> dict[str, tuple[int, ...]]:
@@ -185,56 +186,3 @@ def _keep(path: Path, data: bytes) -> None:
         part.replace(path)
     with suppress(OSError):
         part.unlink(missing_ok=True)
-
-
-def _monitor(trt: Any, progress: Progress) -> Any:
-    """Turn TensorRT's tree of phases into one share that only grows."""
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        """Called from TensorRT's threads. Nothing may be raised through its frames: an interruption waits here."""
-
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.interruption: BaseException | None = None
-            self._lock = Lock()
-            self._phases: dict[str, list[float]] = {}  # where each starts in the whole, its share, its steps
-            self._steps: dict[str, int] = {}
-            self._done = 0.0
-
-        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            """A phase takes the place of the step that its parent is at."""
-            with self._lock:
-                start, share = 0.0, 1.0
-                if parent is not None and parent in self._phases:
-                    above, width, count = self._phases[parent]
-                    share = width / max(1.0, count)
-                    start = above + share * min(self._steps[parent], max(0.0, count - 1))
-                self._phases[phase] = [start, share, float(steps)]
-                self._steps[phase] = 0
-            self._tell(phase)
-
-        def phase_finish(self, phase: str) -> None:
-            """The end of a phase."""
-            with self._lock:
-                start, share, _ = self._phases.pop(phase, [0.0, 0.0, 0.0])
-                self._steps.pop(phase, None)
-                self._done = max(self._done, start + share)
-            self._tell(phase)
-
-        def step_complete(self, phase: str, step: int) -> bool:
-            """One step on; False cancels the build."""
-            with self._lock:
-                if phase in self._phases:
-                    start, share, count = self._phases[phase]
-                    self._steps[phase] = step + 1
-                    self._done = max(self._done, start + share * min(1.0, (step + 1) / max(1.0, count)))
-            self._tell(phase)
-            return self.interruption is None
-
-        def _tell(self, phase: str) -> None:
-            try:
-                progress(phase, min(1.0, self._done))
-            except BaseException as error:
-                self.interruption = error
-
-    return Monitor()

@@ -51,7 +51,7 @@ def graphs():
 )
 def test_every_exported_graph_parses_and_builds_and_keeps_its_types(network, export, graphs, rtx):
     data = graphs(network, export)
-    parsed = parse(data, trt=rtx, builder=make(rtx, "Builder"))
+    parsed, _ = parse(data, trt=rtx, builder=make(rtx, "Builder"))
     layers = [parsed.get_layer(index) for index in range(parsed.num_layers)]
     convolutions = [layer for layer in layers if layer.type == rtx.LayerType.CONVOLUTION]
     expected = rtx.DataType.HALF if "fp16" in export else rtx.DataType.FLOAT

@@ -43,7 +43,7 @@ def test_two_builds_of_one_graph_are_the_same_bytes(rtx, graph):
 
 
 def test_the_network_is_strongly_typed(rtx, graph):
-    network = parse(graph.SerializeToString(), trt=rtx, builder=make(rtx, "Builder"))
+    network, _ = parse(graph.SerializeToString(), trt=rtx, builder=make(rtx, "Builder"))
     assert network.get_flag(rtx.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 
 
@@ -82,7 +82,7 @@ def test_weights_in_a_file_that_is_missing_are_refused(rtx, graph, tmp_path):
 
 def test_an_open_size_needs_a_profile_that_fits(rtx, graph):
     data = with_open_batch(graph)
-    assert open_inputs(parse(data, trt=rtx, builder=make(rtx, "Builder"))) == {"image": (-1, 3, 32, 32)}
+    assert open_inputs(parse(data, trt=rtx, builder=make(rtx, "Builder"))[0]) == {"image": (-1, 3, 32, 32)}
     with pytest.raises(EngineError, match=r"input 'image' open \(\?x3x32x32\): give a profile"):
         build_plan(data, trt=rtx)
     shapes = ((1, 3, 32, 32), (2, 3, 32, 32), (4, 3, 32, 32))
