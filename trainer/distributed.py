@@ -28,13 +28,18 @@ TIMEOUT = timedelta(minutes=10)
 """Until a process gives up on another in mid-training: far above any iteration, far below torch's half an hour."""
 
 
+def started() -> int:
+    """How many processes torchrun started, which need not have joined yet; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
+
+
 def launch(config: MachineConfig) -> None:
     """Join the other processes that torchrun started, one per GPU (or a few on the CPU); alone, do nothing.
 
     Raises:
         ConfigError: the device is one GPU by number, or Lightning Fabric is not installed.
     """
-    if dist.is_initialized() or not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+    if dist.is_initialized() or started() == 1:
         return
     device = machine.choose_device(config)
     if device.index is not None:

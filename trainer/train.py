@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def run_all(config: Config, out: Path, *, resume: bool = False) -> Path:
         ConfigError: also where a later stage could not run, before the first one starts.
     """
     distributed.launch(config.machine)
-    _check_order(config, out)
+    check_order(config.stages, config, lambda stage: _is_there(stage, out))
     result = out
     for stage in config.stages:
         own = folder_of(stage, out)
@@ -105,11 +105,15 @@ def _complete(stage: str, folder: Path) -> bool:
     return checkpoint is not None and checkpoint.stage == stage
 
 
-def _check_order(config: Config, out: Path) -> None:
-    """Raise a ConfigError where a stage is unknown, or what it needs will not be there: hours may lie between."""
-    for number, stage in enumerate(config.stages):
+def check_order(stages: Sequence[str], config: Config, is_there: Callable[[str], bool] = lambda _: False) -> None:
+    """Raise a ConfigError where a stage is unknown, or what it needs will not be there: hours may lie between.
+
+    Args:
+        is_there: whether a stage has been run before.
+    """
+    for number, stage in enumerate(stages):
         needed = _needed(stage, config)
-        if needed and needed not in config.stages[:number] and not _is_there(needed, out):
+        if needed and needed not in stages[:number] and not is_there(needed):
             raise ConfigError(f"stage {stage!r} starts from what {needed!r} leaves; put {needed!r} before it in stages")
         if config.data.trusted == "all" and _learns_from_noisy(stage, config):
             raise ConfigError(
@@ -142,7 +146,7 @@ def _start_of(stage: str, config: Config, out: Path) -> Checkpoint | None:
     if stage in ("supervised", "segment"):
         return None
     needed = BEFORE[stage]
-    if stage == "finetune" and config.method.revise.target == "soft":
+    if stage == "finetune" and config.method.soft_targets:
         needed = "adversarial"  # soft targets are the corrector's own answers
     found = finished(out / needed)
     if found is None and needed == "adversarial" and not (out / needed / LAST).exists():

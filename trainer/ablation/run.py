@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segrt.runtime.errors import ConfigError
+
+from .. import distributed
 from ..boundary import Tolerance
 from ..checkpoint import Checkpoint, load, spec_of
 from ..config import Config
@@ -19,6 +22,7 @@ from ..formats import format_of
 from ..stages import adversarial, correct, discriminate, finetune, revise, supervised
 from ..stages.revise import RECORDS, Revised, read_records
 from ..stages.setup import LAST, MODEL
+from ..train import BEFORE
 from .table import Row, Table, stage_key
 
 Say = Callable[[str], None]
@@ -40,7 +44,15 @@ def run_table(table: Table, out: Path, seeds: Iterable[int], say: Say = print) -
     """Run and measure every row for every seed, leaving out/rows/ROW-SEED.json; seed by seed, rows in order.
 
     Several processes may work on one `out` if their seeds differ.
+
+    Raises:
+        ConfigError: torchrun started several processes: they would all run everything, into the same files.
     """
+    if distributed.started() > 1:
+        raise ConfigError(
+            f"a table runs in one process, torchrun started {distributed.started()}: start segrt ablate without it, or "
+            "several times with other --seeds"
+        )
     for seed in seeds:
         for row in table.rows:
             path = out / "rows" / f"{row.name.replace(' ', '_').replace('/', '_')}-{seed}.json"
@@ -72,7 +84,7 @@ def run_stage(stage: str, config: Config, done: dict[str, Done], stages: Path, s
     """Run a stage from those in `done`, resume it, or find it finished."""
     if stage == "segment":
         config = replace(config, supervised=replace(config.supervised, samples="trusted"))
-    before = _before(stage, done)
+    before = _before(stage, done, config)
     key = stage_key(stage, config, "+".join(each.key for each in before))
     folder = stages / key
     result = Done(folder, key)
@@ -93,13 +105,21 @@ def run_stage(stage: str, config: Config, done: dict[str, Done], stages: Path, s
     return result
 
 
-def _before(stage: str, done: dict[str, Done]) -> list[Done]:
+def _before(stage: str, done: dict[str, Done], config: Config) -> list[Done]:
     """The stages that a stage starts from; the first gives the checkpoint."""
     if stage in ("supervised", "segment"):
         return []
+    if stage == "revise":
+        return [_judges(done)]
     if stage == "finetune":
-        return [done["segment"], *([done["revise"]] if "revise" in done else [])]
-    return [list(done.values())[-1]]
+        start = _judges(done) if config.method.soft_targets else done["segment"]
+        return [start, *([done["revise"]] if "revise" in done else [])]
+    return [done[BEFORE[stage]]]
+
+
+def _judges(done: dict[str, Done]) -> Done:
+    """The stage that leaves the trained label network and discriminator; S4 is optional."""
+    return done["adversarial"] if "adversarial" in done else done["discriminate"]
 
 
 def measure(checkpoint: Checkpoint, config: Config, split: str) -> dict[str, Any]:

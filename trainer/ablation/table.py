@@ -13,7 +13,7 @@ from typing import Any
 from segrt.runtime.errors import ConfigError
 
 from ..config import Config, from_dict, to_dict
-from ..train import STAGES
+from ..train import check_order
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,7 +72,8 @@ def read_table(path: Path, overrides: Mapping[str, Any] | None = None) -> Table:
             dotted key, and `[[row]]` with `name`, `stages` and `set`.
         overrides: settings by dotted key for every row, over the file's.
     Raises:
-        ConfigError: unreadable, an unknown key or stage, a name twice, or settings that do not hold for some row.
+        ConfigError: unreadable, an unknown key or stage, a name twice, settings that do not hold for some row, or a
+            stage before the one that it starts from.
     """
     raw = _toml(path)
     if unknown := sorted(set(raw) - {"name", "recipe", "seeds", "test", "base", "row"}):
@@ -87,7 +88,11 @@ def read_table(path: Path, overrides: Mapping[str, Any] | None = None) -> Table:
     recipe = _toml(path.parent / raw["recipe"])
     table = Table(raw["name"], recipe, tuple(raw.get("seeds", (1,))), rows, raw.get("test", "val"))
     for row in rows:
-        table.config(row, 1)
+        config = table.config(row, 1)
+        try:
+            check_order(row.stages, config)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: row {row.name!r}: {error}") from None
     return table
 
 
@@ -99,8 +104,8 @@ def stage_key(stage: str, config: Config, before: str) -> str:
     """
     settings = to_dict(config)
     method = settings.pop("method")
-    for irrelevant in ("name", "version", "stages", "machine"):
-        settings.pop(irrelevant)
+    for irrelevant in ("name", "version", "stages", "machine", "export"):
+        settings.pop(irrelevant, None)
     if stage in ("revise",):
         settings.pop("augment")
     parts = {part: method[part] for part in METHOD_PARTS[stage]}
@@ -113,9 +118,6 @@ def stage_key(stage: str, config: Config, before: str) -> str:
 def _row(path: Path, raw: Mapping[str, Any], common: Mapping[str, Any]) -> Row:
     if unknown := sorted(set(raw) - {"name", "stages", "set"}):
         raise ConfigError(f"{path}: unknown key {unknown[0]!r} in a row; known are name, stages, set")
-    for stage in raw.get("stages", ()):
-        if stage not in STAGES:
-            raise ConfigError(f"{path}: stage {stage!r} is unknown; known are {', '.join(STAGES)}")
     if "name" not in raw or not raw.get("stages"):
         raise ConfigError(f"{path}: a row has a name and stages, found {dict(raw)}")
     return Row(raw["name"], tuple(raw["stages"]), {**common, **raw.get("set", {})})

@@ -1,15 +1,20 @@
 import json
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.trainer.chain import STAGES, same, settings, write_noisy_discs
 
+from segrt import ConfigError
 from segrt.trainer.ablation.report import to_markdown, write_report
 from segrt.trainer.ablation.run import label_figures, run_table, spearman
 from segrt.trainer.ablation.table import Row, Table
+from segrt.trainer.checkpoint import load
 from segrt.trainer.config import to_dict
 from segrt.trainer.stages.revise import Revised
+from segrt.trainer.stages.setup import MODEL
 
 
 @pytest.fixture
@@ -56,6 +61,33 @@ def test_an_interrupted_table_goes_on_and_ends_as_an_uninterrupted_one(table, tm
     run_table(table, tmp_path / "cut", (1,), lambda _: None)
     for path in (tmp_path / "whole" / "rows").glob("*.json"):
         assert json.loads(path.read_text()) == json.loads((tmp_path / "cut" / "rows" / path.name).read_text())
+
+
+def test_rows_with_the_label_networks_own_answers_as_targets_run_and_share_all_but_what_differs(tmp_path):
+    short = {f"method.{stage}.iterations": 1 for stage in ("correct", "discriminator", "adversarial", "finetune")}
+    short |= {"supervised.iterations": 1, "method.correct.source": "synthetic"}
+    soft = {**short, "method.revise.target": "soft"}
+    rows = (
+        Row("hard", STAGES, short),
+        Row("soft", STAGES, soft),
+        Row("soft without S4", tuple(stage for stage in STAGES if stage != "adversarial"), soft),
+    )
+    recipe = to_dict(settings(write_noisy_discs(tmp_path / "discs")))
+    run_table(Table("t", recipe, (1,), rows, "val"), tmp_path / "out", (1,), lambda _: None)
+    stages = [path.name.split("-")[0] for path in (tmp_path / "out" / "stages").iterdir()]
+    counts = {stage: stages.count(stage) for stage in (*STAGES, "synthetic")}
+    assert counts == dict.fromkeys(STAGES[:4], 1) | {"revise": 3, "finetune": 3, "synthetic": 1}
+    assert len(list((tmp_path / "out" / "rows").iterdir())) == 3
+    finetuned = [load(path / MODEL) for path in (tmp_path / "out" / "stages").glob("finetune-*")]
+    assert not any(same(a, b) for a, b in combinations(finetuned, 2))
+
+
+def test_under_torchrun_a_table_is_refused_in_one_line(table, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="runs in one process, torchrun started 2: start segrt ablate without it"):
+        run_table(table, tmp_path / "out", (1,))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_report_has_json_a_table_and_a_plot(table, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from segrt import ConfigError
 from segrt.trainer.ablation.table import read_table, stage_key
 
-RECIPE = 'name = "base"\n[data]\nclasses = ["a", "b"]\nnoisy = "noisy-{seed}"\n'
+RECIPE = 'name = "base"\n[data]\nclasses = ["a", "b"]\ntrusted = "list"\nnoisy = "noisy-{seed}"\n'
 TABLE = """
 name = "t"
 recipe = "base.toml"
@@ -47,6 +47,9 @@ def test_a_row_has_the_recipes_the_tables_and_its_own_settings(tmp_path):
         (('recipe = "base.toml"\n', ""), "lacks 'recipe'"),
         (('name = "t"', "name = "), "not valid TOML"),
         (('stages = ["supervised"]', "stages = []"), "a row has a name and stages"),
+        (('"segment", "correct"', '"correct"'), "row 'revised': stage 'correct' starts from what 'segment' leaves"),
+        (('"revise", "finetune"', '"finetune"'), "row 'revised': stage 'finetune' starts from what 'revise' leaves"),
+        (('"supervised.batch" = 4', '"data.trusted" = "all"'), "'discriminate' learns from noisy samples"),
     ],
 )
 def test_a_wrong_table_is_refused_by_name(tmp_path, change, told):
@@ -63,6 +66,7 @@ def test_rows_share_a_stage_exactly_when_nothing_it_depends_on_differs(tmp_path)
         return stage_key(stage, table.config(changed, seed), before)
 
     assert key("segment") == key("segment", **{"method.finetune.reweight": False, "machine.threads": 1})
+    assert key("segment") == key("segment", **{"export.agreement_int8": 0.5})
     assert key("correct") == key("correct", **{"method.adversarial.bce_weight": 1e-3})
     assert key("finetune") != key("finetune", **{"method.finetune.reweight": False})
     assert key("adversarial") != key("adversarial", **{"method.adversarial.bce_weight": 1e-3})
