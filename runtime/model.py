@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelError
-from .onnx_file import FLOAT32, OnnxFile, nonfinite_weights, read_onnx, shape_text
+from .onnx_file import FLOAT16, FLOAT32, OnnxFile, nonfinite_weights, read_onnx, shape_text
 from .spec import SPEC_KEY, ModelSpec
 
 if TYPE_CHECKING:
     from .bundle import Bundle
 
 SHIPPED_DIR = Path(__file__).parent / "models"
+
+
+MIN_OPSET, MAX_OPSET = 7, 30
+"""Before 7 operators broadcast otherwise; what is newer than the second does not exist yet, or the file is damaged."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Model:
     spec: ModelSpec
     input_name: str
     output_name: str
+    arithmetic: str = "f32"  # what the graph says: "f32", "f16" or "int8"
     defect: str | None = None  # one line on why no mask of this model can be believed
     bundle: Bundle | None = None  # where the file was taken from, if it was
     precision: str | None = None  # which of the bundle's graphs it is,
@@ -103,6 +108,7 @@ def load(
 
 def _load(path: Path, given: dict[str, Any] | None) -> Model:
     onnx = read_onnx(path)
+    _check_data_files(path, onnx)
     given = dict(given or {})
     known = {field.name for field in fields(ModelSpec)}
     if unknown := sorted(set(given) - known):
@@ -121,7 +127,8 @@ def _load(path: Path, given: dict[str, Any] | None) -> Model:
             "(and --colour-order, --fit), or export the model with segrt export"
         )
     _check(path, onnx, spec)
-    return Model(path, spec, next(iter(onnx.inputs)), next(iter(onnx.outputs)), _defect(path))
+    names = next(iter(onnx.inputs)), next(iter(onnx.outputs))
+    return Model(path, spec, *names, onnx.arithmetic, _defect(path))
 
 
 def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
@@ -142,11 +149,29 @@ def _defect(path: Path) -> str | None:
     return f"{path} holds {count} NaN or infinite values in {name!r}{others}: the file is damaged, or training diverged"
 
 
+def _check_data_files(path: Path, onnx: OnnxFile) -> None:
+    for name in onnx.data_files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ModelError(f"{path} wants weights from {name!r}, outside its own folder: it may be made to do harm")
+        if not (path.parent / name).is_file():
+            raise ModelError(
+                f"{path} keeps weights in a file of their own, {name!r}, which is not beside it: copy both, or export "
+                "the model as one file (external_data=False)"
+            )
+
+
 def _check(path: Path, onnx: OnnxFile, spec: ModelSpec) -> None:
     if len(onnx.inputs) != 1 or len(onnx.outputs) != 1:
         raise ModelError(f"{path} has {len(onnx.inputs)} inputs and {len(onnx.outputs)} outputs, expected one of each")
-    if any(kind != FLOAT32 for kind in onnx.types.values()):
-        raise ModelError(f"{path} takes or gives other numbers than float32: export it with a float32 input and output")
+    if any(kind not in (FLOAT32, FLOAT16) for kind in onnx.types.values()):
+        raise ModelError(
+            f"{path} takes or gives other numbers than float32 or float16: export it with an input and output of those"
+        )
+    if not MIN_OPSET <= onnx.opset <= MAX_OPSET:
+        raise ModelError(
+            f"{path} uses ONNX operator set {onnx.opset}, expected {MIN_OPSET} to {MAX_OPSET}: export it with "
+            "opset_version=18"
+        )
     expected: tuple[int, ...] = (1, 3, *spec.input_hw)
     shape = next(iter(onnx.inputs.values()))
     if len(shape) != 4 or any(found is not None and found != want for found, want in zip(shape, expected, strict=True)):

@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 from .errors import ModelError
 
 # Field numbers in onnx.proto (ONNX IR specification).
-_MODEL_GRAPH, _MODEL_METADATA = 7, 14
-_GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
-_TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW = 2, 4, 8, 9
+_MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA = 7, 8, 14
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_NODE_OPERATOR = 4
+_TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_EXTERNAL = 2, 4, 8, 9, 13
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _TENSOR_ELEMENT, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 1, 2, 1, 1
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
-FLOAT32 = 1
-"""TensorProto.DataType of float32."""
+FLOAT32, FLOAT16 = 1, 10
+"""TensorProto.DataType of the numbers that a network may take and give."""
 
 # TensorProto.DataType of the floating-point types that numpy knows.
 _FLOAT_TYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
@@ -45,6 +47,16 @@ class OnnxFile:
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
     types: dict[str, int]  # TensorProto.DataType of each input and output
+    opset: int  # of the standard operators; 0 where the file names none
+    operators: frozenset[str]
+    data_files: tuple[str, ...]  # where weights lie that are not in this file, relative to its folder
+
+    @property
+    def arithmetic(self) -> str:
+        """What the graph says that it computes in: "int8", "f16" or "f32"."""
+        if "DequantizeLinear" in self.operators:
+            return "int8"
+        return "f16" if FLOAT16 in self.types.values() else "f32"
 
 
 def read_onnx(path: Path) -> OnnxFile:
@@ -105,14 +117,43 @@ def _weight(tensor: memoryview) -> tuple[str, NDArray[Any]]:
 
 
 def _model(data: memoryview) -> OnnxFile:
-    found = OnnxFile({}, {}, {}, {})
+    metadata, opset, graphs = {}, 0, []
     for number, value in _fields(data):
-        if number == _MODEL_METADATA and isinstance(value, memoryview):
-            entry = {n: bytes(v).decode() for n, v in _fields(value) if isinstance(v, memoryview)}
-            found.metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
-        elif number == _MODEL_GRAPH and isinstance(value, memoryview):
-            _graph(value, found)
+        if not isinstance(value, memoryview):
+            continue
+        if number == _MODEL_METADATA:
+            entry = _entry(value)
+            metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
+        elif number == _MODEL_OPSET:
+            fields = dict(_fields(value))
+            version = fields.get(_OPSET_VERSION, 0)
+            if not fields.get(_OPSET_DOMAIN) and isinstance(version, int):
+                opset = version
+        elif number == _MODEL_GRAPH:
+            graphs.append(value)
+    operators = frozenset(name for graph in graphs for name in _operators(graph))
+    files = tuple(sorted({file for graph in graphs for file in _data_files(graph)}))
+    found = OnnxFile(metadata, {}, {}, {}, opset, operators, files)
+    for graph in graphs:
+        _graph(graph, found)
     return found
+
+
+def _operators(graph: memoryview) -> Iterator[str]:
+    for node in _messages(graph, _GRAPH_NODE):
+        for name in _messages(node, _NODE_OPERATOR):
+            yield bytes(name).decode()
+
+
+def _data_files(graph: memoryview) -> Iterator[str]:
+    for tensor in _messages(graph, _GRAPH_INITIALIZER):
+        for entry in map(_entry, _messages(tensor, _TENSOR_EXTERNAL)):
+            if entry.get(_ENTRY_KEY) == "location":
+                yield entry.get(_ENTRY_VALUE, "")
+
+
+def _entry(data: memoryview) -> dict[int, str]:
+    return {number: bytes(value).decode() for number, value in _fields(data) if isinstance(value, memoryview)}
 
 
 def _graph(data: memoryview, found: OnnxFile) -> None:

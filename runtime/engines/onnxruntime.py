@@ -14,11 +14,11 @@ from .base import EngineInfo, Layout
 
 _FATAL = 4  # ONNX Runtime's log level: its warnings are about its own optimiser, not about the user's model
 
+_NOTES = {"f16": "f16 graph, computed in f32: no CPU kernels for halves"}
+
 
 class OnnxRuntimeEngine:
     """One session whose input is bound to our buffer once."""
-
-    layout = Layout.NCHW_F32
 
     def __init__(self, model: Model, threads: int) -> None:
         options = ort.SessionOptions()
@@ -30,11 +30,14 @@ class OnnxRuntimeEngine:
             self._session = ort.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base of their own
             raise EngineError(f"ONNX Runtime refused {model.path}: {' '.join(str(error).split())}") from None
-        self._input: NDArray[np.float32] = np.zeros((1, 3, *model.spec.input_hw), np.float32)
+        half = self._session.get_inputs()[0].type == "tensor(float16)"
+        self.layout = Layout.NCHW_F16 if half else Layout.NCHW_F32
+        self._input: NDArray[Any] = np.zeros((1, 3, *model.spec.input_hw), np.float16 if half else np.float32)
         self._binding = self._session.io_binding()
         self._binding.bind_ortvalue_input(model.input_name, ort.OrtValue.ortvalue_from_numpy(self._input))
         self._binding.bind_output(model.output_name, "cpu")
-        self._info = EngineInfo("onnxruntime", ort.__version__, "cpu", threads, "f32")
+        note = _NOTES.get(model.arithmetic, model.arithmetic)
+        self._info = EngineInfo("onnxruntime", ort.__version__, "cpu", threads, note)
 
     @property
     def info(self) -> EngineInfo:
@@ -43,11 +46,11 @@ class OnnxRuntimeEngine:
 
     @property
     def input_buffer(self) -> NDArray[Any]:
-        """(1, 3, height, width) float32, normalised."""
+        """(1, 3, height, width) float32, or float16 where the graph takes that, normalised."""
         return self._input
 
     def infer(self) -> NDArray[Any]:
-        """(1, classes, h, w) float32 logits."""
+        """(1, classes, h, w) float32 or float16 logits, as the graph gives them."""
         self._session.run_with_iobinding(self._binding)
         logits: NDArray[Any] = self._binding.get_outputs()[0].numpy()
         return logits

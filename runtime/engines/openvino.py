@@ -18,6 +18,8 @@ with without_telemetry():
     import openvino as ov
     from openvino.preprocess import PrePostProcessor
 
+_NOTES = {"f16": "f16 graph, computed in f32"}
+
 
 class OpenVinoEngine:
     """One compiled model with one infer request, tuned for the latency of a single frame."""
@@ -34,7 +36,7 @@ class OpenVinoEngine:
         cached = bool(compiled.get_property("LOADED_FROM_CACHE"))
         self._request = compiled.create_infer_request()
         self._input: NDArray[Any] = self._request.get_input_tensor(0).data
-        note = f"f32, compiled model {'from cache' if cached else 'new'}"
+        note = f"{_NOTES.get(model.arithmetic, model.arithmetic)}, compiled model {'from cache' if cached else 'new'}"
         self._info = EngineInfo("openvino", ov.__version__.split("-")[0], "cpu", threads, note)
 
     @property
@@ -65,12 +67,14 @@ def open_engine(model: Model, device: str, threads: int) -> OpenVinoEngine:
 
 
 def _with_preprocessing(graph: Any, model: Model) -> Any:
+    taken = graph.input(0).element_type  # float32, or float16
     steps = PrePostProcessor(graph)
     steps.input(0).tensor().set_shape([1, *model.spec.input_hw, 3]).set_element_type(ov.Type.u8)
     steps.input(0).tensor().set_layout(ov.Layout("NHWC"))
     steps.input(0).model().set_layout(ov.Layout("NCHW"))
     steps.input(0).preprocess().convert_element_type(ov.Type.f32)
     steps.input(0).preprocess().mean(list(model.spec.mean)).scale(list(model.spec.std))
+    steps.input(0).preprocess().convert_element_type(taken)
     steps.output(0).tensor().set_element_type(ov.Type.f32)
     return steps.build()
 

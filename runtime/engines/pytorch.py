@@ -25,18 +25,19 @@ Step = tuple[Callable[[Sequence[Any], Attributes], Any], tuple[str, ...], str, A
 
 
 class PyTorchEngine:
-    """The graph on the CPU in float32."""
-
-    layout = Layout.NCHW_F32
+    """The graph on the CPU, in the types that it names: halves are rounded after every operator."""
 
     def __init__(self, model: Model, threads: int) -> None:
         graph = read_graph(model)
         self._weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
         self._steps = [step_of(node, model) for node in graph.node]
         self._names = model.input_name, model.output_name
-        self._batch = torch.zeros(1, 3, *model.spec.input_hw)
+        half = graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+        self.layout = Layout.NCHW_F16 if half else Layout.NCHW_F32
+        self._batch = torch.zeros(1, 3, *model.spec.input_hw, dtype=torch.float16 if half else torch.float32)
         torch.set_num_threads(threads)
-        self._info = EngineInfo("pytorch", torch.__version__, "cpu", threads, "f32, the reference: slow by design")
+        note = f"{model.arithmetic}, the reference: slow by design"
+        self._info = EngineInfo("pytorch", torch.__version__, "cpu", threads, note)
 
     @property
     def info(self) -> EngineInfo:
@@ -45,11 +46,11 @@ class PyTorchEngine:
 
     @property
     def input_buffer(self) -> NDArray[Any]:
-        """(1, 3, height, width) float32, normalised."""
+        """(1, 3, height, width) float32, or float16 where the graph takes that, normalised."""
         return self._batch.numpy()
 
     def infer(self) -> NDArray[Any]:
-        """(1, classes, h, w) float32 logits."""
+        """(1, classes, h, w) float32 or float16 logits, as the graph gives them."""
         values: dict[str, Any] = {**self._weights, self._names[0]: self._batch}
         with torch.inference_mode():
             for operator, inputs, output, attributes in self._steps:
@@ -149,6 +150,27 @@ def _batch_norm(inputs: Sequence[Any], a: Attributes) -> Tensor:
     return F.batch_norm(x, mean, variance, scale, bias, eps=a.get("epsilon", 1e-5))
 
 
+def _quantize(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, scale, zero = inputs  # the zero point's type is the result's
+    if zero is None:
+        raise EngineError("the pytorch backend has no QuantizeLinear without a zero point")
+    limits = torch.iinfo(zero.dtype)
+    steps = torch.round(x / _along(scale, x, a)) + _along(zero, x, a)
+    return steps.clamp(limits.min, limits.max).to(zero.dtype)
+
+
+def _dequantize(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, scale, zero = (*inputs, None)[:3]
+    steps: Tensor = x.to(scale.dtype) if zero is None else x.to(scale.dtype) - _along(zero, x, a)
+    return steps * _along(scale, x, a)
+
+
+def _along(values: Tensor, x: Tensor, a: Attributes) -> Tensor:
+    """One value for all of `x`, or one for each channel of its axis."""
+    axis = int(a.get("axis", 1)) % max(x.dim(), 1)
+    return values if values.numel() == 1 else values.view([-1 if i == axis else 1 for i in range(x.dim())])
+
+
 _OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Any]] = {
     "Add": lambda i, a: i[0] + i[1],
     "AveragePool": _average_pool,
@@ -157,13 +179,16 @@ _OPERATORS: dict[str, Callable[[Sequence[Any], Attributes], Any]] = {
     "Constant": lambda i, a: torch.from_numpy(numpy_helper.to_array(a["value"]).copy()),
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "DequantizeLinear": _dequantize,
     "GlobalAveragePool": lambda i, a: i[0].mean((2, 3), keepdim=True),
     "Identity": lambda i, a: i[0],
     "MaxPool": _max_pool,
     "Mul": lambda i, a: i[0] * i[1],
+    "QuantizeLinear": _quantize,
     "ReduceMean": _reduce_mean,
     "Relu": lambda i, a: torch.relu(i[0]),
     "Resize": _resize,
+    "Shape": lambda i, a: torch.tensor(i[0].shape[a.get("start", 0) : a.get("end")]),
     "Sigmoid": lambda i, a: torch.sigmoid(i[0]),
     "Sub": lambda i, a: i[0] - i[1],
 }
