@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from segrt.runtime.errors import ConfigError
+
+from ._options import add_set, needs_train
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,24 +19,21 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--seeds", metavar="N,N", help="only these (several processes may share the work by seeds)")
     parser.add_argument("--rows", metavar="NAME,NAME", help="only these rows")
     parser.add_argument("--report", action="store_true", help="run nothing; write the report of what is there")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every row")
+    add_set(parser, "for every row")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run what is missing and print the table."""
-    try:
+    with needs_train("training"):
         from ..ablation.report import to_markdown, write_report
         from ..ablation.run import run_table
         from ..ablation.table import read_table
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"training needs {error.name}; install it: pip install 'segrt[train]'") from None
-    from dataclasses import replace
-
+        from ..config import parse_override
     from rich.console import Console
 
     console = Console(stderr=True)
-    table = read_table(options.table, dict(_setting(text) for text in options.set))
+    table = read_table(options.table, dict(parse_override(text) for text in options.set))
     if options.rows:
         wanted = options.rows.split(",")
         known = [row.name for row in table.rows]
@@ -55,9 +55,3 @@ def _seeds(text: str | None, default: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",")) if text else default
     except ValueError:
         raise ConfigError(f"--seeds takes whole numbers with commas, found {text!r}") from None
-
-
-def _setting(text: str) -> tuple[str, object]:
-    from ..config import parse_override
-
-    return parse_override(text)

@@ -8,7 +8,9 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segrt.runtime.errors import ConfigError, ModelError
+from segrt.runtime.errors import ModelError
+
+from ._options import bar, needs_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,12 +46,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Print IoU and boundary F per class and the pictures that fit worst; write what was asked for."""
-    try:
+    with needs_train("evaluation"):
         import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"evaluation needs {error.name}; install it: pip install 'segrt[train]'") from None
     from rich.console import Console
-    from rich.progress import track
 
     from segrt.runtime.sinks.files import PartFile
 
@@ -58,8 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from ..evaluate import evaluate
     from ..evaluation_files import as_dict, make_folder, write_folder, write_json
 
-    console, errors = Console(), Console(stderr=True)
-    tolerance = Tolerance(px=options.boundary_px)
+    console, tolerance = Console(), Tolerance(px=options.boundary_px)
     with open_model(options.model) as (predict, spec):
         folder = open_folder(options.data, spec.class_names)
         folder.check()
@@ -67,12 +65,7 @@ def run(options: argparse.Namespace) -> int:
             make_folder(options.out)
         if options.json:
             PartFile(options.json, inputs=(model_file(options.model),)).discard()  # refuses before minutes of work
-        found = evaluate(
-            predict,
-            folder,
-            lambda numbers: track(list(numbers), "evaluating", console=errors, transient=True),
-            tolerance,
-        )
+        found = evaluate(predict, folder, bar("evaluating"), tolerance)
         worst = found.worst(options.worst)
         if options.out:
             write_folder(options.out, found, folder, predict, spec, worst)

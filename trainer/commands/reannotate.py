@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from segrt.runtime.errors import ConfigError
 
+from ._options import add_set, bar, needs_train
+
 if TYPE_CHECKING:
     from ..noise.settings import NoiseConfig
 
@@ -25,9 +27,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="new folder for the result")
     parser.add_argument("--classes", metavar="A,B,...", help="class names by mask value (default: the recipe's)")
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="TOML file whose table [noise] sets the errors")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the recipe, e.g. noise.miss=0.1"
-    )
+    add_set(parser, "change the recipe, e.g. noise.miss=0.1")
     parser.add_argument("--mean-iou", type=float, metavar="M", help="wanted mean IoU with the truth (default: 0.82)")
     parser.add_argument("--background", type=int, metavar="ID", help="class that is no object; -1: none (default: 0)")
     parser.add_argument("--share", type=float, default=0.2, help="of the samples are drawn again (default: 0.2)")
@@ -41,13 +41,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Write the copy and print how noisy it is."""
-    try:
+    with needs_train("reannotation"):
         from ..data import open_folder
         from ..noise.folder import plan, write
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"reannotation needs {error.name}; install it: pip install 'segrt[train]'") from None
     from rich.console import Console
-    from rich.progress import track
 
     classes, config = _settings(options)
     if options.seed < 0:
@@ -55,10 +52,9 @@ def run(options: argparse.Namespace) -> int:
     folder = open_folder(options.data, classes)
     jobs = plan(folder, config, options.share, options.seed, options.group)
     folder.check()
-    errors = Console(stderr=True)
     figures = write(
         jobs, classes, config, options.seed, options.out, copy_images=options.copy_images,
-        track=lambda numbers: track(list(numbers), "drawing", console=errors, transient=True),
+        track=bar("drawing"),
     )  # fmt: skip
     Console().print(_told(figures, options.out), soft_wrap=True, highlight=False, markup=False)
     return 0

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segrt.runtime.errors import ConfigError, ModelError
+from segrt.runtime.errors import ModelError
+
+from ._options import add_set, bar, needs_train
 
 if TYPE_CHECKING:
     from ..checkpoint import Checkpoint
@@ -56,13 +58,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--weight", choices=("median", "raw"),
         help="trust as a share of what half of the right labels score, or the score itself (default: the checkpoint's)",
     )  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. machine.device=cpu")
+    add_set(parser, "e.g. machine.device=cpu")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Judge the labels, write the folder, and say how many are suspect."""
-    try:
+    with needs_train("revision"):
         from .. import machine
         from ..checkpoint import load, spec_of
         from ..new_folder import new_folder
@@ -70,10 +72,7 @@ def run(options: argparse.Namespace) -> int:
         from ..stages.judge import open_judge
         from ..stages.revise import revise
         from ..stages.setup import Setup
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"revision needs {error.name}; install it: pip install 'segrt[train]'") from None
     from rich.console import Console
-    from rich.progress import track
 
     errors = Console(stderr=True)
     start = _with_judges(load(options.checkpoint), options.checkpoint)
@@ -89,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             errors.print(f"[bold]note:[/] {origin}", soft_wrap=True, highlight=False)
         records = revise(
             judge, reference, folder.noisy, part, [f"{_where(options)}, judged by {options.checkpoint}.", origin],
-            lambda samples: track(list(samples), "judging", console=errors, transient=True),
+            bar("judging"),
         )  # fmt: skip
     Console().print(_told(records, options.out), soft_wrap=True, highlight=False, markup=False)
     return 0

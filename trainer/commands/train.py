@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from segrt.runtime.errors import ConfigError
 
+from ._options import add_set, needs_train
+
 if TYPE_CHECKING:
     from ..config import Config
 
@@ -25,16 +27,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("--check", action="store_true", help="read and check all that a run would read; train nothing")
     parser.add_argument("--resume", action="store_true", help="go on where DIR stopped")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. supervised.batch=4")
+    add_set(parser, "e.g. supervised.batch=4")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and say where the result lies."""
-    try:
+    with needs_train("training"):
         from .. import distributed, train
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"training needs {error.name}; install it: pip install 'segrt[train]'") from None
     from rich.console import Console
 
     from ..checkpoint import load
