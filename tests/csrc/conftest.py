@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.csrc.gpus import device, gpu
 
 from segrt import _core
+
+__all__ = ["device", "gpu", "isa", "isas"]
 
 
 def isas() -> list[str]:
