@@ -10,6 +10,7 @@ import ctypes
 from collections.abc import Callable
 from itertools import count
 from threading import RLock
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,14 +81,23 @@ class FakeCuda(SimpleNamespace):
         class Event:
             def __init__(self, timing: bool = False, device: int = 0) -> None:
                 self.stream: Stream | None = None
+                self.timing, self.reached = timing, 0.0
 
             def record(self, stream: Stream) -> None:
+                if self.timing:
+                    stream.add(self.reach)
                 with stream.lock:
                     self.stream, self.until = stream, stream.passed + len(stream.queue)
 
             def synchronize(self) -> None:
                 if self.stream is not None:
                     self.stream.run(self.until)
+
+            def reach(self) -> None:
+                self.reached = perf_counter()
+
+            def elapsed_ms(self, since: Event) -> float:
+                return (self.reached - since.reached) * 1e3
 
         class Graph:
             def __init__(self, work: list[Work]) -> None:
@@ -253,3 +263,18 @@ class FakeDeviceEngine:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Queued:
+    """A `TorchCudaEngine` of the CPU that runs when the fake GPU comes to it, as a real one does."""
+
+    def __init__(self, engine: Any, fake: FakeCuda) -> None:
+        self._engine, self._fake = engine, fake
+        for tensor in (engine._batch, engine._logits):
+            fake.live[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def enqueue(self, stream_handle: int) -> None:
+        self._fake.streams[stream_handle].add(lambda: self._engine.enqueue(stream_handle))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from tests.runtime.cuda.conftest import fake  # noqa: F401
+from tests.runtime.cuda.fake import Queued
 from tests.tiny import CLASSES, colour_net, colour_spec, stripe_classes, stripes
 
 import segrt
@@ -18,21 +19,6 @@ from segrt.runtime.model import load
 from segrt.runtime.spec import SPEC_KEY
 
 CPU = torch.device("cpu")
-
-
-class Queued:
-    """An engine of the CPU that runs when the fake GPU comes to it, as a real one does."""
-
-    def __init__(self, engine, fake):  # noqa: F811
-        self._engine, self._fake = engine, fake
-        for address, array in ((engine.input_address, engine._batch), (engine.logits_address, engine._logits)):
-            fake.live[address] = array.numel() * array.element_size()
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
-
-    def enqueue(self, stream_handle):
-        self._fake.streams[stream_handle].add(lambda: self._engine.enqueue(stream_handle))
 
 
 def u_net(path, seed=0):
