@@ -27,6 +27,7 @@ def write_engine(
     capabilities: tuple[str, ...] = (),
     level: int = BuildOptions.level,
     names: tuple[str, str] = ("image", "logits"),
+    arithmetic: str = "f32",
     defect: str | None = None,
     progress: Progress | None = None,
 ) -> PlanKey:
@@ -41,6 +42,7 @@ def write_engine(
             tensorrt_rtx, and no GPU.
         level: 0..5, how long TensorRT searches for fast kernels.
         names: of the graph's input and output.
+        arithmetic: what the graph computes in, for people: "f32", "f16" or "int8".
         defect: one line on why no mask of this model can be believed.
         progress: told how far the build is; None: a bar on stderr, where that is a terminal.
     Returns:
@@ -69,7 +71,7 @@ def write_engine(
             timing_cache=EngineCache().timing_cache(key),
             progress=progress or bar,
         )
-    record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, defect)
+    record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, arithmetic, defect)
     try:
         write_plan(path, plan, record)
     except OSError as error:

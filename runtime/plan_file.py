@@ -68,6 +68,7 @@ class PlanRecord:
     input_name: str
     output_name: str
     spec: ModelSpec
+    arithmetic: str = "f32"  # what the graph computes in: "f32", "f16" or "int8"
     defect: str | None = None  # one line on why no mask of this model can be believed
 
 

@@ -22,7 +22,7 @@ from .build_progress import Progress
 from .engine_cache import EngineCache, Plan
 from .tensorrt_build import BuildOptions, build_plan
 from .tensorrt_package import RTX, Gpu, load_package, log_of, make, name_of, package_for, probe
-from .tensorrt_plan import fixed_profile, key_of, record_of, why_not_here
+from .tensorrt_plan import content_of, fixed_profile, key_of, record_of, why_not_here
 
 
 class TensorRTEngine:
@@ -52,7 +52,7 @@ class TensorRTEngine:
         self._input_half, self._input_address = self._bound(model.input_name, shape, gpu)
         self._logits_half, self._logits_address = self._bound(model.output_name, (1, *self._shape), gpu)
         self._capturable = self._can_be_captured(gpu)
-        note = f"{name_of(trt)}, {'f16' if self._input_half else 'f32'}, {note}"
+        note = f"{name_of(trt)}, {model.arithmetic}, {note}"
         self._info = EngineInfo("tensorrt", trt.__version__, f"cuda:{gpu.number}", 0, note, sha256(plan).hexdigest())
 
     @property
@@ -204,8 +204,8 @@ def open_engine(
         return _open_file(model, gpu)
     trt, cache = package_for(gpu), cache or EngineCache()
     options = replace(options or BuildOptions(), capabilities=(gpu.capability,) if name_of(trt) == RTX else ())
-    onnx = model.path.read_bytes()
-    key = key_of(trt, sha256(onnx).hexdigest(), fixed_profile(model), options, gpu)
+    onnx, digest = content_of(model.path)
+    key = key_of(trt, digest, fixed_profile(model), options, gpu)
     source, name = str(model.path.resolve()), model.spec.name
 
     def plan() -> Plan:

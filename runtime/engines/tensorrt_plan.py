@@ -5,9 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from ..model import Model
+from ..onnx_file import read_onnx
 from ..plan_file import PlanKey, PlanRecord
 from .tensorrt_build import BuildOptions, Profile
 from .tensorrt_package import RTX, Gpu, name_of
@@ -26,7 +29,7 @@ def key_of(trt: Any, onnx: str, profile: Profile, options: BuildOptions, gpu: Gp
     """The key of the plan that `build_plan` would make here.
 
     Args:
-        onnx: SHA-256 of the model file, in hexadecimal.
+        onnx: the hash of `content_of`.
         gpu: the one that it is built on and for; a tensorrt_rtx plan is for `options.capabilities` instead.
     """
     rtx = name_of(trt) == RTX
@@ -61,10 +64,26 @@ def record_of(model: Model, key: PlanKey) -> Callable[[str], PlanRecord]:
 
     def record(plan_sha256: str) -> PlanRecord:
         return PlanRecord(
-            key, plan_sha256, str(model.path.resolve()), model.input_name, model.output_name, model.spec, model.defect
+            key=key,
+            plan_sha256=plan_sha256,
+            source=str(model.path.resolve()),
+            input_name=model.input_name,
+            output_name=model.output_name,
+            spec=model.spec,
+            arithmetic=model.arithmetic,
+            defect=model.defect,
         )
 
     return record
+
+
+def content_of(path: Path) -> tuple[bytes, str]:
+    """A model file's bytes, and the hash of them and of the weights that it keeps in files of their own."""
+    onnx = path.read_bytes()
+    digest = sha256(onnx)
+    for name in read_onnx(path).data_files:
+        digest.update(sha256((path.parent / name).read_bytes()).digest())
+    return onnx, digest.hexdigest()
 
 
 def _system() -> str:

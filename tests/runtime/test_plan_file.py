@@ -9,7 +9,9 @@ from segrt import ModelError
 from segrt.runtime.plan_file import PlanKey, PlanRecord, read_plan, read_record, record_path, remove_plan, write_plan
 
 KEY = PlanKey("tensorrt_rtx", "1.7.1.116", "Linux x86_64", "", "8.6 8.9", "a" * 64, "", "strongly typed")
-RECORD = PlanRecord(KEY, hashlib.sha256(b"plan").hexdigest(), "net.onnx", "image", "logits", colour_spec(), "a defect")
+RECORD = PlanRecord(
+    KEY, hashlib.sha256(b"plan").hexdigest(), "net.onnx", "image", "logits", colour_spec(), "int8", "a defect"
+)
 
 
 @pytest.fixture

@@ -72,6 +72,21 @@ def test_another_model_in_the_place_of_the_old_is_built_anew(model, monkeypatch,
     assert trt.made.count("_Builder") == 2
 
 
+def test_other_weights_beside_the_same_graph_are_another_model(model, monkeypatch):
+    import onnx
+
+    trt, _ = fake_trt.install(monkeypatch)
+    graph = onnx.load(model.path)
+    onnx.save_model(
+        graph, model.path, save_as_external_data=True, location="weights.bin", size_threshold=0, convert_attribute=True
+    )
+    open_engine(model, "cuda").close()
+    weights = model.path.with_name("weights.bin")
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert open_engine(model, "cuda").info.note.endswith("plan new")
+    assert trt.made.count("_Builder") == 2
+
+
 @pytest.mark.parametrize(
     ("version", "gpu", "words"),
     [
@@ -97,7 +112,7 @@ def test_a_plan_of_another_gpu_or_version_is_never_used(version, gpu, words, mod
 
 def test_a_graph_in_half_precision_gets_and_gives_halves(model, monkeypatch):
     fake_trt.install(monkeypatch, fake_trt.make(half=True))
-    engine = open_engine(model, "cuda")
+    engine = open_engine(replace(model, arithmetic="f16"), "cuda")
     assert engine.layout is Layout.NCHW_F16
     assert engine.logits_half
     assert engine.info.note.startswith("tensorrt, f16")
