@@ -70,11 +70,10 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, revised: Pat
         for step in iterations:
             x, layers = setup.on_device(step.batch)  # (n, 3, h, w); the first `of_trusted` of n are trusted
             target, flags, given = layers.unbind(1)  # (n, h, w); of trusted samples all three are the label
-            w = torch.ones(len(x), 1, 1, device=setup.device)
+            w = torch.ones(x[:, 0].shape, device=setup.device)  # (n, h, w): trusted samples' pixels count fully
+            w[of_trusted:] = 1 - doubt * (flags[of_trusted:] == 1).float()
             if own.reweight:
-                w[of_trusted:, 0, 0] = weights[step.batch.numbers[of_trusted:]]
-            flags[:of_trusted] = 0
-            w = w * (1 - doubt * (flags == 1))  # (n, h, w): doubted pixels count less
+                w[of_trusted:] *= weights[step.batch.numbers[of_trusted:], None, None]
 
             if corrector is not None:
                 target = soft_targets(eyes, corrector, x, target, given, of_trusted, config)

@@ -22,7 +22,7 @@ from ..metrics import agreement, mean_agreement
 from ..review.colours import coloured
 from ..review.folder import Review
 from .judge import Judge, Reference, calibrate_on_trusted, doubted, judges, open_judge
-from .revision import fit, fit_label, to_mask
+from .revision import fit, fit_label, on_picture, to_mask
 from .setup import set_up
 
 RECORDS, MASKS, FLAGS = "revised.jsonl", "masks", "flags"
@@ -75,36 +75,57 @@ def revise(
         reference: what right labels score; None: unknown, weights are the scores themselves and nothing is flagged.
         told: paragraphs for the report, plain text.
     """
-    setup, settings = judge.setup, judge.settings
-    raw = reference is None or settings.weight == "raw"
+    setup = judge.setup
     for folder in (MASKS, FLAGS):
         make_folder(out / folder)
     review = Review(out, coloured(setup.spec, setup.config.noise.background))
     records = []
     for sample in progress(samples):
         image, label = sample.read()
-        fitted = fit(setup, image, label)
-        seen, z = judge.look(fitted)
-        revised = to_mask(z, fitted, label, settings.min_probability)
-        revised[label == IGNORE_ID] = IGNORE_ID
-        flagged = np.zeros_like(label)
-        if reference is not None:
-            on_input = doubted(seen, torch.from_numpy(fit_label(revised, fitted.placement)), reference.thresholds)
-            flagged = np.asarray(cv2.resize(on_input, label.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
-        decided = to_mask(z, fitted, label, 0.0)  # measured whole: leaving out what is unsure would flatter
-        score = judge.score(fitted, seen, z, z)
-        weight = score if raw or reference is None else reference.weight(score)
-        background = setup.config.noise.background
-        given, found = agreement_with_truth(sample, (label, decided), background)
-        kept = mean_agreement(agreement(label, decided, background))
-        record = Revised(sample.name, score, weight, changed(label, decided), given, found, kept)
-        for folder, mask in ((MASKS, revised), (FLAGS, flagged)):
+        opinion = judged(judge, reference, image, label)
+        record = measured(opinion, sample, label, setup.config.noise.background)
+        for folder, mask in ((MASKS, opinion.revised), (FLAGS, opinion.flagged)):
             write_whole(out / folder / f"{sample.name}.png", cv2.imencode(".png", mask)[1].tobytes())
-        review.add(record, image, label, revised, decided)
+        review.add(record, image, label, opinion.revised, opinion.decided)
         records.append(record)
     review.write("Labels to check", told)
     write_whole(out / RECORDS, "".join(json.dumps(asdict(record)) + "\n" for record in records).encode())
     return records
+
+
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What is thought of one label, (h, w) uint8 each, at the picture's own size."""
+
+    revised: NDArray[np.uint8]  # 255 where unsure
+    decided: NDArray[np.uint8]  # the same, with a class where unsure
+    flagged: NDArray[np.uint8]  # 1 where a pixel of `revised` is doubted
+    score: float
+    weight: float
+
+
+def judged(judge: Judge, reference: Reference | None, image: NDArray[np.uint8], label: NDArray[np.uint8]) -> Opinion:
+    """Look at a picture (h, w, 3) and its label (h, w)."""
+    settings = judge.settings
+    fitted = fit(judge.setup, image, label)
+    seen, z = judge.look(fitted)
+    revised = to_mask(z, fitted, label, settings.min_probability)
+    revised[label == IGNORE_ID] = IGNORE_ID
+    decided = to_mask(z, fitted, label, 0.0)
+    score = judge.score(fitted, seen, z, z)
+    if reference is None:
+        return Opinion(revised, decided, np.zeros_like(label), score, score)
+    doubts = doubted(seen, torch.from_numpy(fit_label(revised, fitted.placement)), reference.thresholds)
+    flagged = on_picture(doubts, fitted.placement, label.shape)
+    return Opinion(revised, decided, flagged, score, score if settings.weight == "raw" else reference.weight(score))
+
+
+def measured(opinion: Opinion, sample: Sample, label: NDArray[np.uint8], background: int) -> Revised:
+    """The record of an opinion: of the whole revised label, since leaving out what is unsure would flatter it."""
+    given, found = agreement_with_truth(sample, (label, opinion.decided), background)
+    kept = mean_agreement(agreement(label, opinion.decided, background))
+    share = changed(label, opinion.decided)
+    return Revised(sample.name, opinion.score, opinion.weight, share, given, found, kept)
 
 
 def changed(label: NDArray[np.uint8], revised: NDArray[np.uint8]) -> float:

@@ -53,6 +53,16 @@ def fit_label(label: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint
     return fitted
 
 
+def on_picture(flags: NDArray[np.uint8], placement: Placement, shape_hw: tuple[int, ...]) -> NDArray[np.uint8]:
+    """What `fit_label` did, undone: (*input_hw) -> (*shape_hw), 0 where the input does not show the picture."""
+    source, target = placement.source, placement.target
+    shown = flags[target.y : target.y + target.height, target.x : target.x + target.width]
+    resized = cv2.resize(shown, (source.width, source.height), interpolation=cv2.INTER_NEAREST)
+    whole = np.zeros(shape_hw, np.uint8)
+    whole[source.y : source.y + source.height, source.x : source.x + source.width] = resized
+    return whole
+
+
 @torch.no_grad()
 def revised_logits(network: nn.Module, corrector: nn.Module, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """The image network's and the corrector's logits.

@@ -13,6 +13,7 @@ from segrt.trainer.stages import revision
 from segrt.trainer.stages.revision import (
     fit,
     fit_label,
+    on_picture,
     revised_logits,
     revised_probabilities,
     revision_gain,
@@ -51,6 +52,21 @@ def test_what_is_unknown_in_a_label_stays_so(tiny):
     label[:32] = 255
     assert (fit_label(label, placement)[:16] == 255).all()
     assert (fit_label(label, placement)[16:] == 0).all()
+
+
+@pytest.mark.parametrize("how", Fit)
+def test_what_the_input_shows_finds_its_way_back_onto_the_picture(tiny, how):
+    setup = set_up(replace(tiny, input=replace(tiny.input, size_hw=(32, 32), fit=how)))
+    label = np.zeros((40, 96), np.uint8)
+    label[10:30, 30:70] = 1
+    placement = fit(setup, np.zeros((40, 96, 3), np.uint8), label).placement
+    flags = (fit_label(label, placement) == 1).astype(np.uint8)
+    found = on_picture(flags, placement, label.shape)
+    assert (found == label).mean() > 0.96  # each input pixel stands for three of the picture's columns
+    outside = np.ones(label.shape, bool)
+    source = placement.source
+    outside[source.y : source.y + source.height, source.x : source.x + source.width] = False
+    assert not on_picture(np.ones((32, 32), np.uint8), placement, label.shape)[outside].any()
 
 
 @pytest.fixture
