@@ -37,8 +37,8 @@ def open(
 
     Args:
         model: the name of a shipped model or the path of a bundle (.segrt) or .onnx file.
-        backend: "openvino", "onnxruntime", "pytorch"; "auto" takes the fastest that is installed.
-        device: "auto" or "cpu".
+        backend: "tensorrt", "openvino", "onnxruntime", "pytorch"; "auto" takes the fastest that the device has.
+        device: "cpu", "cuda" or "cuda:N"; "auto" takes a GPU where one can be used.
         fit: how frames are placed into the network's input; None: as the model's spec says.
         threads: CPU threads of engine and pixel kernels; None: every core for the engine, two for the kernels.
         precision: which graph of a bundle to run ("fp32", "fp16", "int8"); None: the fastest that passed its gate.

@@ -148,7 +148,7 @@ def _on_cuda(backend: str, number: int, missing: Mapping[str, str]) -> tuple[str
     serving = _serving("cuda", backend)
     problems: list[str] = []
     for name in serving:
-        problem = missing[name] or _problem_on_cuda(name)
+        problem = missing[name] or _problem_on_cuda(name, number)
         if not problem:
             why = _why(backend, serving, name, problems)
             return name, f"cuda:{number}", f"{why}: {names[number]}"
@@ -170,13 +170,16 @@ def _others(kind: str) -> str:
     return f"use --backend {', '.join(name for name in BACKENDS if kind in BACKENDS[name].modules)}"
 
 
-def _problem_on_cuda(name: str) -> str:
+def _problem_on_cuda(name: str, number: int) -> str:
     """Why an installed backend cannot use a GPU; may import it, so it is asked only where there is one."""
     if name == "tensorrt":
-        from .tensorrt_package import PACKAGES, problem_of
+        from .tensorrt_package import package_for, probe
 
-        problems = [problem_of(package) for package in PACKAGES]
-        return "" if not all(problems) else "; ".join(problems)
+        try:
+            package_for(probe(f"cuda:{number}"))
+        except EngineError as error:
+            return str(error)
+        return ""
     found = find_spec("torch")
     libraries = Path(found.origin).parent / "lib" if found and found.origin else None
     if libraries and any(libraries.glob("*torch_cuda*")):

@@ -97,10 +97,11 @@ def gpus(monkeypatch):
     """What the driver shall say of GPUs, and which backends can use them."""
 
     def say(names, reason="", problems=None):
+        found, engines = problems or {}, "segrt.runtime.engines"
         monkeypatch.setattr("segrt._core.cuda_devices", lambda: (names, reason))
-        monkeypatch.setattr("segrt.runtime.engines._has_nvidia_card", lambda: bool(names or problems))
-        monkeypatch.setattr("segrt.runtime.engines._problem_on_cuda", lambda name: (problems or {}).get(name, ""))
-        monkeypatch.setattr("segrt.runtime.engines.available", lambda: dict.fromkeys(BACKENDS, "") | (problems or {}))
+        monkeypatch.setattr(f"{engines}._has_nvidia_card", lambda: bool(names or problems))
+        monkeypatch.setattr(f"{engines}._problem_on_cuda", lambda name, number: found.get(name, ""))
+        monkeypatch.setattr(f"{engines}.available", lambda: dict.fromkeys(BACKENDS, "") | found)
 
     return say
 
