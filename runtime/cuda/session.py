@@ -105,7 +105,7 @@ class Session:
         self._engine, self._spec = engine, spec
         with one_line():
             self._stream = _core.cuda.Stream(device_number(engine.info.device))
-        self._slots: OrderedDict[Shape, list[Slot]] = OrderedDict()
+        self._slots: OrderedDict[Shape, dict[int, Slot]] = OrderedDict()
         self._warm: set[Shape] = set()
         self._masks: dict[tuple[int, int], list[_core.cuda.DeviceBuffer]] = {}
         self._flying: deque[Ticket] = deque()
@@ -194,12 +194,13 @@ class Session:
         if shape not in self._slots:
             if len(self._slots) >= MAX_SHAPES:
                 self._drop_oldest()
-            masks = self._masks_of(shape.placement.frame_hw)
-            self._slots[shape] = [
-                Slot(shape, self._engine, self._spec, self._stream, masks[i], masks[1 - i]) for i in range(SLOTS)
-            ]
+            self._slots[shape] = {}
         self._slots.move_to_end(shape)
-        return self._slots[shape][self._submitted % SLOTS]
+        slots, turn = self._slots[shape], self._submitted % SLOTS
+        if turn not in slots:
+            masks = self._masks_of(shape.placement.frame_hw)
+            slots[turn] = Slot(shape, self._engine, self._spec, self._stream, masks[turn], masks[1 - turn])
+        return slots[turn]
 
     def _drop_oldest(self) -> None:
         while self._flying:

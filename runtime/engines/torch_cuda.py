@@ -41,7 +41,7 @@ class TorchCudaEngine:
         self._device, self._cuda = device, device.type == "cuda"
         self._streams: dict[int, torch.cuda.ExternalStream] = {}
         self._pool: torch.cuda.MemPool | None = None
-        with _on(device), torch.no_grad():
+        with _ready(device), torch.no_grad():
             batch = torch.zeros(1, 3, *input_hw, dtype=torch.float16, device=device)
             self._batch = batch.contiguous(memory_format=torch.channels_last)
             logits = network(self._batch)
@@ -95,13 +95,11 @@ class TorchCudaEngine:
         if self._network is None:
             raise EngineError("this engine is closed: open another")
         with ExitStack() as stack:
-            stack.enter_context(_on(self._device))
+            stack.enter_context(_ready(self._device))
             stack.enter_context(torch.inference_mode())
             if self._pool is not None:
                 stack.enter_context(torch.cuda.stream(self._stream(stream_handle)))
                 stack.enter_context(torch.cuda.use_mem_pool(self._pool, self._device))
-                # The first run tries all of cuDNN's algorithms; later ones, and the capture, take the best.
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
             self._logits.copy_(self._network(self._batch))
 
     def close(self) -> None:
@@ -129,7 +127,7 @@ def open_engine(model: Model, device: str, threads: int = 0) -> TorchCudaEngine:
     if not torch.cuda.is_available():
         raise EngineError(f"torch {torch.__version__} cannot use {device}: install one with CUDA (pip install torch)")
     where = torch.device("cuda", int(device.partition(":")[2] or 0))
-    with _on(where), torch.no_grad(), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+    with _ready(where), torch.no_grad():
         program = Program(model, where)
         noise = torch.randn(1, 3, *model.spec.input_hw, device=where).half()
         program.tune(noise.contiguous(memory_format=torch.channels_last))
@@ -138,10 +136,16 @@ def open_engine(model: Model, device: str, threads: int = 0) -> TorchCudaEngine:
 
 
 @contextmanager
-def _on(device: torch.device) -> Iterator[None]:
-    """Work on a device; torch's errors become one line."""
+def _ready(device: torch.device) -> Iterator[None]:
+    """Work on a device; torch's errors become one line.
+
+    cuDNN tries its algorithms at the first run with an input's size, and takes the best from then on.
+    """
     try:
-        with torch.cuda.device(device) if device.type == "cuda" else ExitStack():
+        with ExitStack() as stack:
+            if device.type == "cuda":
+                stack.enter_context(torch.cuda.device(device))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
             yield
     except RuntimeError as error:
         raise EngineError(f"torch failed on {device}: {' '.join(str(error).split())}") from None

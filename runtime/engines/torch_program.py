@@ -91,7 +91,7 @@ class Convolution:
     """A convolution with its bias and, where one follows, its ReLU.
 
     Args:
-        weight: (outputs, inputs / groups, h, w).
+        weight: (outputs, inputs / groups, h, w), in channels-last memory.
         bias: (outputs,) or None.
         geometry: strides, padding (the same on both sides), dilations, groups.
         relu: whether one follows.
@@ -104,7 +104,7 @@ class Convolution:
         geometry: tuple[list[int], list[int], list[int], int],
         relu: bool,
     ) -> None:
-        self._weight = weight.contiguous(memory_format=torch.channels_last)
+        self._weight = weight
         self._bias, self._geometry, self._relu = bias, geometry, relu
         self.way = "plain"
         self._chosen: Way = self._plain
@@ -136,7 +136,7 @@ class Convolution:
             ways |= {"fused by cuDNN": self._fused, "bias and ReLU in one": self._one_pass}
         missing = -x.shape[1] % _CHANNEL_MULTIPLE
         if missing and self._geometry[3] == 1:
-            wide = F.pad(self._weight, (0, 0, 0, 0, 0, missing))
+            wide = F.pad(self._weight, (0, 0, 0, 0, 0, missing)).contiguous(memory_format=torch.channels_last)
             twin = Convolution(wide, self._bias, self._geometry, self._relu)
             ways |= {f"{name}, padded": _padded_to(way, missing) for name, way in twin._ways(wide[:1]).items()}
         return ways
@@ -169,7 +169,10 @@ def _weights(graph: onnx.GraphProto, device: torch.device, dtype: torch.dtype) -
     values = {}
     for name, array in arrays.items():
         value = torch.from_numpy(numpy_helper.to_array(array).copy())
-        values[name] = value.to(device, dtype) if value.is_floating_point() and name not in on_host else value
+        if value.is_floating_point() and name not in on_host:
+            value = value.to(device, dtype)
+            value = value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+        values[name] = value
     return values
 
 
