@@ -24,9 +24,10 @@ from .data import Folder, Sample
 from .evaluation_files import make_folder, write_whole
 from .mask_file import read_mask
 from .metrics import Confusion, agreement, mean_agreement
-from .networks import build_network, load_encoder
+from .networks import load_encoder
 from .pictures import Picture, legend, sheet, side_by_side, stacked
-from .stages.setup import Setup, open_networks
+from .stages.setup import Setup, build_segmenter, open_networks
+from .train import check_order, is_there, learns_from_noisy
 from .trust import open_data
 
 SHEET = "check.png"
@@ -35,9 +36,6 @@ SHOWN = 24
 
 LINKED = frozenset(("correct", "discriminate", "adversarial", "revise"))
 """Stages with the label network and the discriminator."""
-
-FROM_NOISY = frozenset(("discriminate", "adversarial", "revise", "finetune"))
-"""Stages that learn from, or revise, noisy samples."""
 
 _PANEL_PX, _FRAME_PX, _COLUMNS = 240, 4, 3
 _TRUSTED, _NOISY = (90, 190, 60), (40, 140, 255)  # BGR: green and orange, one bright and one dark in grey
@@ -76,6 +74,7 @@ def check(config: Config, out: Path, start: Path | None = None, console: Console
     """
     console = console or Console()
     device = machine.choose_device(config.machine)
+    check_order(config.stages, config, lambda stage: start is not None or is_there(stage, out))
     first = first_weights(config, start)
     splits = open_data(config)
     needs_noisy(config, splits[0])
@@ -92,7 +91,7 @@ def check(config: Config, out: Path, start: Path | None = None, console: Console
 
 def needs_noisy(config: Config, train: Folder) -> None:
     """Raise a DataError where a stage of the recipe learns from noisy samples and there are none."""
-    learning = [stage for stage in config.stages if stage in FROM_NOISY]
+    learning = [stage for stage in config.stages if stage == "revise" or learns_from_noisy(stage, config)]
     if learning and not train.noisy:
         raise DataError(
             f"{train.path}: stage {learning[0]!r} learns from noisy samples, and all {len(train.samples)} are trusted; "
@@ -107,7 +106,7 @@ def first_weights(config: Config, start: Path | None) -> Checkpoint:
         ConfigError: unknown network, sizes that it cannot take, or unreadable encoder weights.
         ModelError: the checkpoint cannot be read, or is of another architecture or number of classes.
     """
-    network = build_network(config.network, len(config.data.classes), config.supervised.crop_hw)
+    network = build_segmenter(config)
     if start is None:
         load_encoder(network, config.network)
         return Checkpoint(config, "check", 0, {"network": network.state_dict()})

@@ -85,7 +85,7 @@ def run_all(config: Config, out: Path, *, resume: bool = False) -> Path:
         ConfigError: also where a later stage could not run, before the first one starts.
     """
     distributed.launch(config.machine)
-    check_order(config.stages, config, lambda stage: _is_there(stage, out))
+    check_order(config.stages, config, lambda stage: is_there(stage, out))
     result = out
     for stage in config.stages:
         own = folder_of(stage, out)
@@ -105,17 +105,17 @@ def _complete(stage: str, folder: Path) -> bool:
     return checkpoint is not None and checkpoint.stage == stage
 
 
-def check_order(stages: Sequence[str], config: Config, is_there: Callable[[str], bool] = lambda _: False) -> None:
+def check_order(stages: Sequence[str], config: Config, found: Callable[[str], bool] = lambda _: False) -> None:
     """Raise a ConfigError where a stage is unknown, or what it needs will not be there: hours may lie between.
 
     Args:
-        is_there: whether a stage has been run before.
+        found: whether a stage has been run before.
     """
     for number, stage in enumerate(stages):
         needed = _needed(stage, config)
-        if needed and needed not in stages[:number] and not is_there(needed):
+        if needed and needed not in stages[:number] and not found(needed):
             raise ConfigError(f"stage {stage!r} starts from what {needed!r} leaves; put {needed!r} before it in stages")
-        if config.data.trusted == "all" and _learns_from_noisy(stage, config):
+        if config.data.trusted == "all" and learns_from_noisy(stage, config):
             raise ConfigError(
                 f"stage {stage!r} learns from noisy samples, but data.trusted is 'all': no sample is noisy"
             )
@@ -134,11 +134,13 @@ def _needed(stage: str, config: Config) -> str:
     return {**BEFORE, "revise": "discriminate"}.get(stage, "")  # S4 is optional
 
 
-def _learns_from_noisy(stage: str, config: Config) -> bool:
+def learns_from_noisy(stage: str, config: Config) -> bool:
+    """Whether a stage cannot run where every label is trusted."""
     return stage in ("discriminate", "adversarial") or (stage == "finetune" and config.method.finetune.target != "none")
 
 
-def _is_there(stage: str, out: Path) -> bool:
+def is_there(stage: str, out: Path) -> bool:
+    """Whether the run in `out` holds what a finished stage leaves."""
     return (folder_of(stage, out) / (RECORDS if stage == "revise" else MODEL)).is_file()
 
 

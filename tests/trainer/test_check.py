@@ -9,7 +9,7 @@ from rich.console import Console
 from segrt import ConfigError, DataError, ModelError
 from segrt.trainer.check import check, contact_sheet, distinct, survey
 from segrt.trainer.checkpoint import Checkpoint, save, spec_of
-from segrt.trainer.config import Config, NetworkConfig
+from segrt.trainer.config import Config, NetworkConfig, with_overrides
 from segrt.trainer.networks import build_network
 from segrt.trainer.trust import open_data
 
@@ -85,13 +85,18 @@ def spoil(config: Config, how: str, folder: Path) -> tuple[Config, Path | None]:
     if how == "data":
         (Path(config.data.root) / "val" / "masks" / "1.png").unlink()
     elif how == "no noisy":
-        config = replace(config, data=replace(config.data, trusted="all"), stages=METHOD)
+        (Path(config.data.root) / "train" / "trusted.txt").write_text("\n".join("012345"))
+        config = replace(config, stages=METHOD)
+    elif how == "order":
+        config = replace(config, stages=("segment", "finetune"))
     elif how == "scales":
         config = replace(config, stages=METHOD)
     elif how == "network":
         config = replace(config, network=NetworkConfig(name="transformer"))
     elif how == "crop":
         config = replace(config, supervised=replace(config.supervised, crop_hw=(33, 32)))
+    elif how == "size":
+        config = replace(config, input=replace(config.input, size_hw=(32, 35)))
     elif how == "checkpoint":
         start = folder / "other.safetensors"
         wide = replace(config, network=replace(config.network, width=8))
@@ -107,6 +112,8 @@ def spoil(config: Config, how: str, folder: Path) -> tuple[Config, Path | None]:
     [
         ("data", DataError, r"val/images/1\.png has no mask"),
         ("no noisy", DataError, r"train: stage 'discriminate' learns from noisy samples, and all 6 are trusted"),
+        ("order", ConfigError, "'finetune' starts from what 'revise' leaves; put 'revise' before it in stages"),
+        ("size", ConfigError, r"needs sizes that are multiples of 2, found \(32, 35\)"),
         ("scales", ConfigError, r"method\.dual\.scales is 4, but the image network has 1 decoder scales"),
         ("network", ConfigError, "network.name 'transformer' is unknown; known are unet"),
         ("crop", ConfigError, r"needs sizes that are multiples of 2, found \(33, 32\)"),
@@ -119,3 +126,8 @@ def test_what_would_stop_training_is_named_and_nothing_is_written(noisy, tmp_pat
     with pytest.raises(error, match=message):
         check(config, tmp_path / "out", start, Console(quiet=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_control_that_learns_from_trusted_samples_alone_needs_no_noisy_ones(tiny, tmp_path):
+    config = with_overrides(tiny, ["stages=['segment', 'finetune']", "method.finetune.target=none"])
+    assert "train: 6 samples, 6 trusted and 0 noisy" in printed(config, tmp_path / "out")

@@ -14,7 +14,7 @@ from ._options import add_set, needs_train
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the subcommand."""
     parser = commands.add_parser("ablate", help="run a table of experiments over seeds (needs the extra 'train')")
-    parser.add_argument("table", type=Path, help="a TOML file, e.g. recipes/ablations/modules.toml")
+    parser.add_argument("table", type=Path, help="a TOML file, e.g. recipes/ablations/camvid70.toml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for stages and results (default: runs/ablate-NAME)")
     parser.add_argument("--seeds", metavar="N,N", help="only these (several processes may share the work by seeds)")
     parser.add_argument("--rows", metavar="NAME,NAME", help="only these rows")
