@@ -47,9 +47,10 @@ def model_card(spec: ModelSpec, graphs: Mapping[str, bytes], report: GateReport,
         ("graphs", sizes),
         ("trained on", about.data),
     )
+    note = about.note.strip()
     parts = [
-        f"# {spec.name}, version {spec.version}",
-        about.note.strip() or _USE.format(classes=", ".join(spec.class_names)),
+        "" if note.startswith("# ") else f"# {spec.name}, version {spec.version}",
+        note or _USE.format(classes=", ".join(spec.class_names)),
         "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)]),
         "## Figures\n\n" + _figures(about.figures),
         "## Parity\n\nWhat each graph's masks of the golden frames have in common with the reference's, and the mean "

@@ -33,7 +33,7 @@ Backend = tuple[str, str]
 
 # In the order of trust: the first that is installed stands in as the reference where there is no checkpoint.
 _ON_CPU = {"fp32": ("onnxruntime", "openvino"), "fp16": ("pytorch",), "int8": ("openvino", "onnxruntime")}
-_ON_GPU = {"fp32": ("tensorrt", "pytorch"), "fp16": ("tensorrt", "pytorch"), "int8": ("tensorrt",)}
+_ON_GPU = {"fp32": ("tensorrt",), "fp16": ("tensorrt", "pytorch"), "int8": ("tensorrt",)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from tests.tiny import CLASSES, colour_net, colour_spec, stripe_classes, stripes
 import segrt
 from segrt import ModelError, SinkError
 from segrt.export.bundle import make_bundle
-from segrt.export.card import About
+from segrt.export.card import About, model_card
 from segrt.export.gate import limits_of, run_gate
 from segrt.export.golden import Picture, golden_pictures
 from segrt.runtime.bundle import open_bundle
@@ -164,6 +164,17 @@ def test_entries_are_stored_so_that_readers_can_refuse_what_swells(fp32, tmp_pat
     with zipfile.ZipFile(tmp_path / "x.segrt") as archive:
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         assert archive.namelist()[0] == "manifest.json"
+
+
+def test_the_author_s_own_words_stand_first_in_the_card(fp32):
+    report = run_gate(SPEC, {"fp32": fp32}, PICTURES[:1], Limits()).report
+    card = model_card(SPEC, {"fp32": fp32}, report, About(note="# My model\n\nFor stripes.\n"))
+    assert card.startswith("# My model\n\nFor stripes.\n\n|")
+    assert "# colours" not in card
+    plain = model_card(SPEC, {"fp32": fp32}, report, About())
+    assert plain.startswith("# colours, version 0\n\nIntended use: telling dark, red, green, blue apart")
+    assert "## Limits" in card
+    assert "## Limits" in plain
 
 
 @pytest.mark.data

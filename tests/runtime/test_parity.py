@@ -59,6 +59,16 @@ def test_each_precision_has_its_own_limit(precision, passes):
     assert found([frame(mask)], [Segmentation(answer)], precision).row.passed is passes
 
 
+def test_pytorch_on_a_gpu_is_judged_by_what_it_computes_in():
+    mask = np.zeros((1, 4), np.uint8)
+    limits = {}
+    for backend, device in (("pytorch", "cpu"), ("pytorch", "cuda:0"), ("tensorrt", "cuda:0")):
+        info = EngineInfo(backend, "1", device, 0)
+        measured = measure(lambda image: Segmentation(mask), info, [frame(mask)], 2, "fp32", Limits())
+        limits[backend, device] = measured.row.limit
+    assert list(limits.values()) == [Limits().fp32, Limits().fp16, Limits().fp32]
+
+
 def test_fp32_must_pass_everywhere_and_others_on_one_backend():
     def refused(*rows):
         return GateReport(rows, Limits(), "r", 1, 0).refusals
