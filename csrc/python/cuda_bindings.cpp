@@ -1,8 +1,6 @@
 // src/segrt/_core_cuda.pyi says what each name is for; runtime/cuda/kernels.py has checked the kernels' arguments.
 #include "python/cuda_bindings.hpp"
 
-#include <pybind11/stl.h>
-
 #include "cuda/device.hpp"
 #include "cuda/handles.hpp"
 #include "cuda/kernels.hpp"

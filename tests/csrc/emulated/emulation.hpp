@@ -14,5 +14,7 @@ void set_order(int order, unsigned seed);
 
 /// A kernel did what no GPU would let pass: every later wait reports it, as with CUDA.
 void fail(const std::string& complaint);
+/// Forget that, as only a new process would.
+void reset();
 
 }  // namespace emulated

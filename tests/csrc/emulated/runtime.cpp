@@ -126,6 +126,8 @@ void fail(const std::string& what) {
     sticky_error = cudaErrorLaunchFailure;
 }
 
+void reset() { sticky_error = last_error = cudaSuccess; }
+
 cudaError_t enqueue(cudaStream_t stream, Work work) {
     if (sticky_error != cudaSuccess) return set(sticky_error);
     if (stream->recording) {
