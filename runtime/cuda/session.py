@@ -88,7 +88,11 @@ class Ticket:
             }
         except EngineError as error:
             self.failure = error
-        self._slot = self._follows = self._owner = None
+        except BaseException:  # Ctrl-C: the slot will serve another frame, so this one's mask is gone
+            self.failure = EngineError("the frame was interrupted")
+            raise
+        finally:
+            self._slot = self._follows = self._owner = None
 
 
 class Session:

@@ -209,6 +209,24 @@ def test_a_gpu_that_breaks_is_an_error_for_every_frame_in_flight(fake):
                 pending.result()
 
 
+def test_an_interrupted_frame_never_gets_the_mask_of_another(fake, monkeypatch):
+    with on_gpu(fake) as segment:
+        segment(noise(0, 24, 32))
+        pending = segment.submit(noise(1, 24, 32))
+        with monkeypatch.context() as patch:
+            patch.setattr("segrt.runtime.cuda.kernels.read_stats", raise_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                pending.result()
+        for seed in range(2, 5):
+            assert segment(noise(seed, 24, 32)).mask is not None
+        with pytest.raises(EngineError, match="interrupted"):
+            pending.result()
+
+
+def raise_interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def test_reset_makes_the_next_frame_the_first_though_others_are_in_flight(fake):
     with on_gpu(fake) as segment:
         first, second = (segment.submit(noise(seed, 24, 32)) for seed in range(2))
