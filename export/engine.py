@@ -17,6 +17,8 @@ from segrt.runtime.plan_file import SUFFIX, PlanKey, PlanRecord, write_plan
 from segrt.runtime.sinks.files import cannot_write, check_folder
 from segrt.runtime.spec import ModelSpec
 
+from .symmetric import to_symmetric
+
 
 def write_engine(
     onnx: bytes,
@@ -34,15 +36,15 @@ def write_engine(
     """Build an engine and write `path` and `path`.json, both or neither.
 
     Args:
-        onnx: a serialised graph with typed weights (float32, float16, or int8 between Q and DQ); sizes that it leaves
-            open become those of the spec.
+        onnx: a serialised graph with typed weights (float32, float16, or int8 between Q and DQ, whose zero points are
+            taken out); sizes that it leaves open become those of the spec.
         path: an existing engine there is replaced.
         device: the GPU of this machine that the engine is for.
         capabilities: build for GPUs of these compute capabilities instead ("8.6"), wherever they are: needs
             tensorrt_rtx, and no GPU.
         level: 0..5, how long TensorRT searches for fast kernels.
         names: of the graph's input and output.
-        arithmetic: what the graph computes in, for people: "f32", "f16" or "int8".
+        arithmetic: what a graph without int8 computes in, for people: "f32" or "f16".
         defect: one line on why no mask of this model can be believed.
         progress: told how far the build is; None: a bar on stderr, where that is a terminal.
     Returns:
@@ -50,6 +52,7 @@ def write_engine(
     Raises:
         ConfigError: the name does not end in .engine.
         SinkError: it cannot be written, or the disk is full; nothing is left of it.
+        ModelError: an int8 graph whose weights are not symmetric.
         EngineError: no GPU and no capabilities, no TensorRT, or TensorRT refuses the graph.
     """
     if path.suffix != SUFFIX:
@@ -62,16 +65,19 @@ def write_engine(
     shape = (1, 3, *spec.input_hw)
     profile = {names[0]: (shape, shape, shape)}
     key = key_of(trt, hashlib.sha256(onnx).hexdigest(), profile, options, gpu)
+    int8 = b"DequantizeLinear" in onnx
     with BuildBar(spec.name) as bar:
         plan = build_plan(
-            onnx,
+            to_symmetric(onnx) if int8 else onnx,
             profile,
             trt=trt,
             options=options,
             timing_cache=EngineCache().timing_cache(key),
             progress=progress or bar,
         )
-    record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, arithmetic, defect)
+    record = PlanRecord(
+        key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, "int8" if int8 else arithmetic, defect
+    )
     try:
         write_plan(path, plan, record)
     except OSError as error:

@@ -1,7 +1,10 @@
 import resource
 from dataclasses import replace
+from functools import cache
+from hashlib import sha256
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from tests.runtime.engines import fake_trt
@@ -9,7 +12,9 @@ from tests.runtime.engines import fake_trt
 from segrt import ConfigError, EngineError, ModelSpec, SinkError
 from segrt.export.engine import write_engine
 from segrt.export.fp16 import to_fp16
+from segrt.export.int8 import to_int8
 from segrt.export.onnx import to_onnx
+from segrt.export.symmetric import to_symmetric
 from segrt.runtime.engines.tensorrt_build import build_plan, parse
 from segrt.runtime.engines.tensorrt_package import make
 from segrt.runtime.plan_file import read_plan, read_record
@@ -18,6 +23,7 @@ from segrt.trainer.settings import NetworkConfig
 
 SPEC = ModelSpec((64, 96), ("tooth", "gum"), (127.5,) * 3, (127.5,) * 3, name="teeth")
 NETWORKS = {"small model": NetworkConfig("light", width=8), "U-Net": NetworkConfig("unet", width=8, depth=2)}
+BATCHES = list(np.random.default_rng(0).normal(size=(4, 1, 3, *SPEC.input_hw)).astype(np.float32))
 EXPORTS = {
     "fp32": to_onnx,
     "fp16": to_fp16,
@@ -33,24 +39,24 @@ def rtx():
 
 @pytest.fixture(scope="module")
 def graphs():
-    """Every exported graph of every network, each made once."""
-    made = {}
+    """Every exported graph of every network, each made once: an export takes seconds."""
 
+    @cache
     def graph(network, export):
-        if (network, export) not in made:
-            torch.manual_seed(0)
-            made[network, export] = EXPORTS[export](build_network(NETWORKS[network], 2), SPEC)
-        return made[network, export]
+        if export == "int8":
+            return to_int8(graph(network, "fp32"), BATCHES)
+        torch.manual_seed(0)
+        return EXPORTS[export](build_network(NETWORKS[network], 2), SPEC)
 
     return graph
 
 
 @pytest.mark.parametrize(
-    ("network", "export"),
-    [*product(NETWORKS, ("fp32", "fp16")), ("U-Net", "fp16, open sizes")],  # exports take seconds each
+    ("network", "export"), [*product(NETWORKS, ("fp32", "fp16", "int8")), ("U-Net", "fp16, open sizes")]
 )
 def test_every_exported_graph_parses_and_builds_and_keeps_its_types(network, export, graphs, rtx):
     data = graphs(network, export)
+    data = to_symmetric(data) if export == "int8" else data
     parsed, _ = parse(data, trt=rtx, builder=make(rtx, "Builder"))
     layers = [parsed.get_layer(index) for index in range(parsed.num_layers)]
     convolutions = [layer for layer in layers if layer.type == rtx.LayerType.CONVOLUTION]
@@ -59,8 +65,20 @@ def test_every_exported_graph_parses_and_builds_and_keeps_its_types(network, exp
     assert {layer.get_output(0).dtype for layer in convolutions} == {expected}
     assert {layer.get_input(0).dtype for layer in convolutions} == {expected}
     assert (parsed.get_input(0).dtype, parsed.get_output(0).dtype) == (expected, expected)
+    quantised = [layer for layer in layers if layer.type == rtx.LayerType.QUANTIZE]
+    assert len(quantised) > 5 if export == "int8" else not quantised
     shape = (1, 3, *SPEC.input_hw)
     assert len(build_plan(data, {"image": (shape,) * 3}, trt=rtx)) > 10_000
+
+
+def test_int8_for_cpus_is_refused_by_tensorrt_and_becomes_an_engine_all_the_same(graphs, rtx, tmp_path):
+    data = graphs("U-Net", "int8")
+    with pytest.raises(EngineError, match=r"zero point.*; segrt export --int8 --to engine writes int8 without zero"):
+        build_plan(data, trt=rtx)
+    write_engine(data, SPEC, tmp_path / "x.engine", capabilities=("8.9",))
+    record = read_record(tmp_path / "x.engine")
+    assert record.arithmetic == "int8"
+    assert record.key.onnx_sha256 == sha256(data).hexdigest()
 
 
 def test_an_engine_for_gpus_elsewhere_is_a_plan_and_what_it_is_good_for(graphs, rtx, tmp_path):
