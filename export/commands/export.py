@@ -1,46 +1,183 @@
-"""`segrt export`: from a checkpoint to an ONNX file with its spec."""
+"""`segrt export`: graphs of a checkpoint, compared with it, as a bundle, an ONNX file, an engine or for Triton."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from segrt.runtime.errors import ConfigError
+from segrt.runtime.errors import ConfigError, ModelError, SinkError
+
+if TYPE_CHECKING:
+    from ..golden import Picture
+    from ..graphs import Graphs
+
+_BY_SUFFIX = {".segrt": "bundle", ".onnx": "onnx", ".engine": "engine", "": "triton"}
+
+Told = Callable[[str], None]
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the subcommand."""
-    parser = commands.add_parser("export", help="write a checkpoint as ONNX (needs the extra 'export')")
-    parser.add_argument("checkpoint", type=Path, help="what `segrt train` wrote, e.g. runs/teeth/model.safetensors")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .onnx file")
+    parser = commands.add_parser("export", help="write a checkpoint as a bundle or ONNX (needs the extra 'export')")
+    parser.add_argument("checkpoint", help="what `segrt train` wrote; or an fp32 .onnx file, or a shipped model's name")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="what to write")
+    parser.add_argument(
+        "--to",
+        choices=sorted(_BY_SUFFIX.values()),
+        help="default: by the name's ending: .segrt a bundle, .onnx, .engine TensorRT, none a repository for Triton",
+    )
+    parser.add_argument("--fp16", action="store_true", help="a float16 graph (for GPUs)")
+    parser.add_argument("--int8", action="store_true", help="an int8 graph (for CPUs); needs --calib")
+    parser.add_argument("--calib", type=Path, metavar="DIR", help="pictures like those that the network will see")
+    parser.add_argument("--dynamic", action="store_true", help="leave batch, height and width open in the graphs")
     parser.add_argument("--size", type=_size, metavar="HxW", help="input size (default: that of the recipe)")
+    parser.add_argument(
+        "--golden", type=Path, metavar="DIR", help="frames to compare graphs on: pictures, images/ and masks/, a video"
+    )
+    parser.add_argument("--device", default="cuda", help="GPU of this machine that an engine is for (default: cuda)")
+    parser.add_argument("--gpu", metavar="LIST", help="build an engine for these instead: 8.6,8.9 (needs tensorrt_rtx)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export, and say how well the file agrees with the checkpoint."""
-    try:
-        import onnxruntime  # noqa: F401  # the check needs it; better missing now than after a minute of export
-        import onnxslim  # type: ignore[import-untyped]  # noqa: F401
+    """Make the graphs, compare them with the checkpoint, and write what was asked for."""
+    kind = _kind(options)
+    with _needs_export():
+        from rich.console import Console
 
-        from ..onnx import export_onnx
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"export needs {error.name}; install it: pip install 'segrt[export,onnxruntime]'") from None
+        from ..golden import golden_pictures
+        from ..graphs import Wanted, make_graphs
+
+        if options.int8:
+            import nncf  # type: ignore[import-untyped]  # noqa: F401  # better missing now than after minutes
+    wanted = Wanted(options.fp16, options.calib if options.int8 else None, options.size, options.dynamic)
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+
+        def told(what: str) -> None:
+            status.update(f"{what} ...")
+
+        graphs = make_graphs(options.checkpoint, wanted, told)
+        pictures = golden_pictures(options.golden, graphs.spec)
+        written = _WRITERS[kind](options, graphs, pictures, told)
+    Console().print(written, soft_wrap=True, highlight=False)
+    return 0
+
+
+def _bundle(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
+    from ..bundle import make_bundle
+
+    path: Path = options.output
+    make_bundle(
+        path,
+        graphs.spec,
+        graphs.onnx,
+        pictures,
+        graphs.limits,
+        network=graphs.network,
+        about=graphs.about,
+        show=_show,
+        progress=told,
+    )
+    return f"{path}: {', '.join(graphs.onnx)}; {path.stat().st_size / 1e6:.1f} MB"
+
+
+def _onnx(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
+    from segrt.runtime.sinks.files import PartFile, cannot_write
+
+    _gate(options.output, graphs, pictures, told)
+    data = _only_graph(graphs)
+    part = PartFile(options.output)
+    try:
+        part.path.write_bytes(data)
+        part.finish()
+    except OSError as error:
+        raise SinkError(cannot_write(options.output, error)) from None
+    finally:
+        part.discard()
+    return f"{options.output}: {len(data) / 1e6:.1f} MB"
+
+
+def _engine(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
+    from ..engine import write_engine
+
+    _gate(options.output, graphs, pictures, told)
+    capabilities = tuple(options.gpu.split(",")) if options.gpu else ()
+    told("TensorRT builds")
+    data = _only_graph(graphs)
+    key = write_engine(
+        data, graphs.spec, options.output, device=options.device, capabilities=capabilities, defect=graphs.defect
+    )
+    return f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, for {key}"
+
+
+def _triton(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
+    from ..triton import write_repository
+
+    _gate(options.output, graphs, pictures, told)
+    return "\n".join(f"{path}" for path in write_repository(options.output, graphs.spec, graphs.onnx))
+
+
+_WRITERS = {"bundle": _bundle, "onnx": _onnx, "engine": _engine, "triton": _triton}
+
+
+def _gate(path: Path, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> None:
+    from ..gate import run_gate
+
+    report = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told).report
+    _show(report.table())
+    if report.refusals:
+        raise ModelError(f"{path} is refused: {'; '.join(report.refusals)}")
+
+
+def _only_graph(graphs: Graphs) -> bytes:
+    """The graph that was asked for: the last, for fp32 always comes first and is there to judge by."""
+    return list(graphs.onnx.values())[-1]
+
+
+def _show(table: str) -> None:
     from rich.console import Console
 
-    from segrt.trainer.checkpoint import load
+    Console().print(table, soft_wrap=True, highlight=False, markup=False)
 
-    parity = export_onnx(load(options.checkpoint), options.output, options.size)
-    low, high = parity.logit_range
-    Console().print(
-        f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB; against the checkpoint, "
-        f"{parity.agreement:.3%} of pixels agree, largest difference {parity.max_difference:.1e} "
-        f"of logits {low:.1f} .. {high:.1f}",
-        soft_wrap=True,
-        highlight=False,
-    )
-    return 0
+
+def _kind(options: argparse.Namespace) -> str:
+    """What to write; contradictions between options are told before anything is loaded.
+
+    Raises:
+        ConfigError: the name ends in nothing known, or options do not go together.
+    """
+    suffix = options.output.suffix
+    if options.to is None and suffix not in _BY_SUFFIX:
+        raise ConfigError(
+            f"{options.output} ends in {suffix!r}, expected .segrt, .onnx, .engine or, for a Triton repository, "
+            "nothing: name it so, or add --to"
+        )
+    kind: str = options.to or _BY_SUFFIX[suffix]
+    if kind != "triton" and suffix != (own := next(s for s, k in _BY_SUFFIX.items() if k == kind)):
+        raise ConfigError(f"the name of what --to {kind} writes ends in {own}, found {options.output.name}")
+    if options.int8 != (options.calib is not None):
+        raise ConfigError("--int8 and --calib go together: int8 ranges are read from the pictures in --calib DIR")
+    if options.fp16 and options.int8 and kind in ("onnx", "engine"):
+        raise ConfigError(f"{options.output.name} holds one graph: give --fp16 or --int8; a bundle (.segrt) holds both")
+    if options.gpu and kind != "engine":
+        raise ConfigError("--gpu is for engines: name the output *.engine")
+    return kind
+
+
+@contextmanager
+def _needs_export() -> Iterator[None]:
+    try:
+        import onnxruntime  # noqa: F401  # the gate needs it
+        import onnxslim  # type: ignore[import-untyped]  # noqa: F401
+
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"export needs {error.name}; install it: pip install 'segrt[export,onnxruntime]'") from None
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,0 +1,97 @@
+"""From what a user has, a checkpoint or an fp32 ONNX file, to the graphs that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from segrt.runtime import model as models
+from segrt.runtime.errors import ConfigError, ModelError
+from segrt.runtime.gate_report import Limits
+from segrt.runtime.spec import ModelSpec
+from segrt.trainer import checkpoint as checkpoints
+
+from .calibration import Calibration
+from .card import About
+from .fp16 import to_fp16
+from .gate import limits_of
+from .int8 import to_int8
+from .onnx import to_onnx
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which graphs, and how they are to be made; fp32 is always among them, as what the others are judged by."""
+
+    fp16: bool = False
+    calibration: Path | None = None  # a folder of pictures; int8 is made from it
+    size_hw: tuple[int, int] | None = None  # of the input; None: the recipe's
+    dynamic: bool = False  # leave batch, height and width open
+
+
+@dataclass(frozen=True, eq=False)
+class Graphs:
+    """What was made."""
+
+    spec: ModelSpec
+    onnx: dict[str, bytes]  # by precision
+    network: nn.Module | None  # the reference, float32 on the CPU; None where there is no checkpoint
+    limits: Limits
+    about: About
+    defect: str | None = None  # one line on why no mask can be believed
+
+
+def make_graphs(source: str, wanted: Wanted, told: Told = lambda text: None) -> Graphs:
+    """Read `source` and make the graphs.
+
+    Args:
+        source: a checkpoint, or an fp32 .onnx file or shipped model's name where neither fp16 nor sizes are wanted.
+        told: what comes next, for people.
+    Raises:
+        ModelError: the source cannot be read, or its network cannot take the size.
+        DataError: there are no calibration pictures, or one cannot be read.
+        ConfigError: the source is a graph, and what is wanted needs a checkpoint.
+    """
+    is_graph = source in models.shipped() or Path(source).suffix == ".onnx"
+    made = _of_graph(source, wanted) if is_graph else _of_checkpoint(Path(source), wanted, told)
+    if wanted.calibration is not None:
+        batches = Calibration(wanted.calibration, made.spec)
+        told(f"int8 from {len(batches)} pictures")
+        made.onnx["int8"] = to_int8(made.onnx["fp32"], batches)
+    return made
+
+
+def _of_checkpoint(path: Path, wanted: Wanted, told: Told) -> Graphs:
+    checkpoint = checkpoints.load(path)
+    spec = checkpoints.spec_of(checkpoint.config)
+    spec = spec if wanted.size_hw is None else replace(spec, input_hw=wanted.size_hw)
+    network = checkpoint.network()
+    multiple = network.multiple
+    assert isinstance(multiple, int)
+    if any(length % multiple for length in spec.input_hw):
+        height, width = spec.input_hw
+        raise ModelError(f"this network needs sizes that are multiples of {multiple}, found {height}x{width}")
+    if wanted.calibration is not None:
+        Calibration(wanted.calibration, spec)  # a mistake there is better told now than after the other graphs
+    graphs = {}
+    for precision, export in (("fp32", to_onnx), ("fp16", to_fp16)):
+        if precision == "fp32" or wanted.fp16:
+            told(precision)
+            graphs[precision] = export(network, spec, wanted.dynamic)
+    return Graphs(spec, graphs, network, limits_of(checkpoint.config.export), About.of(checkpoint))
+
+
+def _of_graph(source: str, wanted: Wanted) -> Graphs:
+    if wanted.fp16 or wanted.dynamic or wanted.size_hw is not None:
+        raise ConfigError(f"{source} is a graph already: --fp16, --dynamic and --size need the checkpoint it came from")
+    model = models.load(source)
+    if model.arithmetic != "f32":
+        raise ConfigError(f"{source} is an {model.arithmetic} graph, expected an fp32 one")
+    note = model.path.with_suffix(".md")  # a card beside the file tells more than the graph does
+    about = About(note=note.read_text()) if note.is_file() else About()
+    return Graphs(model.spec, {"fp32": model.path.read_bytes()}, None, Limits(), about, model.defect)
