@@ -15,7 +15,7 @@ class Layout(str, Enum):
     NHWC_U8 = "nhwc_u8"  # (1, height, width, 3) uint8 in the spec's colour order; the graph itself normalises
     NCHW_F32 = "nchw_f32"  # (1, 3, height, width) float32, normalised
     NCHW_F16 = "nchw_f16"  # (1, 3, height, width) float16, normalised
-    NHWC_F16 = "nhwc_f16"  # (1, height, width, 3) float16, normalised: torch's channels-last; on CUDA only
+    NHWC_F16 = "nhwc_f16"  # (1, height, width, 3) float16, normalised: torch's channels-last
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,9 @@ class FakeEngine:
     ) -> None:
         self._logits = logits
         self._layout = layout
-        shape = (1, *input_hw, 3) if layout is Layout.NHWC_U8 else (1, 3, *input_hw)
-        dtype = {Layout.NHWC_U8: np.uint8, Layout.NCHW_F32: np.float32, Layout.NCHW_F16: np.float16}[layout]
+        interleaved = layout in (Layout.NHWC_U8, Layout.NHWC_F16)
+        shape = (1, *input_hw, 3) if interleaved else (1, 3, *input_hw)
+        dtype = {Layout.NHWC_U8: np.uint8, Layout.NCHW_F32: np.float32}.get(layout, np.float16)
         self._input: NDArray[Any] = np.zeros(shape, dtype)
         self.closed = False
 
