@@ -13,7 +13,7 @@ from .spec import ModelSpec
 from .types import UNSEEN, Frame, Mask, Segmentation
 
 _DIFFERS = (255, 0, 255)  # BGR: a colour that no default palette has
-_WIDTH = 640  # largest width of one of the four panels
+_WIDTHS = 320, 640  # of one of the four panels, in pixels: captions need room, and screens are no wider
 _CAPTION = 26  # height in pixels
 
 
@@ -51,10 +51,14 @@ def _difference(image: NDArray[np.uint8], differs: NDArray[np.bool_]) -> NDArray
 
 
 def _panel(image: NDArray[np.uint8], caption: str) -> NDArray[np.uint8]:
-    """The image, no wider than `_WIDTH`, below its caption."""
+    """The image, of a width between `_WIDTHS`, below its caption."""
     height, width = image.shape[:2]
-    if width > _WIDTH:
-        image = np.asarray(cv2.resize(image, (_WIDTH, max(1, round(height * _WIDTH / width)))), np.uint8)
+    least, most = _WIDTHS
+    if width > most:
+        image = np.asarray(cv2.resize(image, (most, max(1, round(height * most / width)))), np.uint8)
+    elif width < least:
+        times = -(-least // width)
+        image = image.repeat(times, axis=0).repeat(times, axis=1)
     above = np.full((_CAPTION, image.shape[1], 3), 40, np.uint8)
     cv2.putText(above, caption, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     return np.vstack([above, image])

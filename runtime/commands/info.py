@@ -132,7 +132,7 @@ def _bundle_rows(path: Path) -> list[tuple[str, str]]:
         rows.append(("auto means", f"{precision} on {backend}, {device} ({why})"))
     except EngineError as error:
         rows.append(("auto means", f"nothing: {error}"))
-    rows.append(("verified here", ", ".join(passed_here(bundle)) or f"nothing yet: segrt verify {path}"))
+    rows.append(("verified here", "; ".join(passed_here(bundle)) or f"nothing yet: segrt verify {path}"))
     return [*rows, ("sha256", bundle.sha256), *others]
 
 

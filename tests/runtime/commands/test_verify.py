@@ -52,7 +52,7 @@ def test_what_passes_is_said_reported_and_remembered(bundle, tmp_path, capsys):
     assert found["bundle"]["sha256"] == segrt.runtime.bundle.open_bundle(bundle).sha256
     (row,) = found["rows"]
     assert (row["precision"], row["backend"], row["agreement"], row["miou_drop"]) == ("fp32", "onnxruntime", 1.0, 0.0)
-    assert cv2.imread(str(picture)).shape == (2 * (64 + 26), 2 * 64, 3)
+    assert cv2.imread(str(picture)).shape == (2 * (5 * 64 + 26), 2 * 5 * 64, 3)
     assert strictly(bundle, precision="fp32").shape == (64, 64)
     assert main(["info", str(bundle)]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("verified here"))
