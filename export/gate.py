@@ -33,7 +33,8 @@ Backend = tuple[str, str]
 
 # In the order of trust: the first that is installed stands in as the reference where there is no checkpoint.
 _ON_CPU = {"fp32": ("onnxruntime", "openvino"), "fp16": ("pytorch",), "int8": ("openvino", "onnxruntime")}
-_ON_GPU = {"fp32": ("tensorrt",), "fp16": ("tensorrt", "pytorch"), "int8": ("tensorrt",)}
+# On a GPU nothing is given the bundle's int8 graph, and PyTorch has no float32.
+_ON_GPU: dict[str, tuple[str, ...]] = {"fp32": ("tensorrt",), "fp16": ("tensorrt", "pytorch"), "int8": ()}
 
 
 @dataclass(frozen=True, eq=False)

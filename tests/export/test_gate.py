@@ -11,7 +11,8 @@ import torch
 from tests.tiny import CLASSES, colour_net, colour_spec, stripe_classes, stripes
 
 import segrt
-from segrt import ModelError, SinkError
+from segrt import EngineError, ModelError, SinkError
+from segrt.export import gate
 from segrt.export.bundle import make_bundle
 from segrt.export.card import About, model_card
 from segrt.export.gate import limits_of, run_gate
@@ -110,11 +111,21 @@ def test_the_reference_is_the_checkpoint_not_the_fp32_graph(fp32):
 
 
 def test_without_a_checkpoint_the_fp32_graph_is_the_reference(fp32, wrong):
-    gate = run_gate(SPEC, {"fp32": fp32, "int8": wrong}, PICTURES, Limits())
-    assert "the fp32 graph on onnxruntime" in gate.report.reference
-    assert (gate.report.rows[0].precision, gate.report.rows[0].backend) == ("fp32", "openvino")
-    assert [row.passed for row in gate.report.rows] == [True, False, False]
-    assert gate.worst.row.precision == "int8"
+    found = run_gate(SPEC, {"fp32": fp32, "int8": wrong}, PICTURES, Limits())
+    assert "the fp32 graph on onnxruntime" in found.report.reference
+    assert (found.report.rows[0].precision, found.report.rows[0].backend) == ("fp32", "openvino")
+    assert [row.passed for row in found.report.rows] == [True, False, False]
+    assert found.worst.row.precision == "int8"
+
+
+def test_on_a_gpu_its_backends_are_asked_too(monkeypatch):
+    assert gate._backends("fp16") == [("pytorch", "cpu")]
+    monkeypatch.setattr(gate, "choose", lambda backend, device: (backend, device, "as asked"))
+    assert gate._backends("fp32")[2:] == [("tensorrt", "cuda:0")]
+    assert gate._backends("fp16")[1:] == [("tensorrt", "cuda:0"), ("pytorch", "cuda:0")]
+    monkeypatch.setattr(gate, "available", lambda: dict.fromkeys(("openvino", "onnxruntime"), "it is not installed"))
+    with pytest.raises(EngineError, match="nothing here can judge an int8 graph: it is not installed"):
+        gate._backends("int8")
 
 
 def test_limits_come_from_the_recipe(fp32, wrong, tmp_path):
@@ -143,12 +154,12 @@ def test_what_weakens_the_verdict_is_said(fp32):
 def test_a_full_disk_leaves_neither_bundle_nor_part_of_one(fp32, tmp_path, limit):
     path = tmp_path / "colours.segrt"
     path.write_bytes(b"the old one")
-    gate = run_gate(SPEC, {"fp32": fp32}, PICTURES, Limits())
+    found = run_gate(SPEC, {"fp32": fp32}, PICTURES, Limits())
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         with pytest.raises(SinkError, match=r"cannot write .*colours\.segrt: the file grew larger"):
-            segrt.export.bundle.write_bundle(path, SPEC, {"fp32": fp32}, gate.golden, "card", gate.report)
+            segrt.export.bundle.write_bundle(path, SPEC, {"fp32": fp32}, found.golden, "card", found.report)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("colours.segrt", b"the old one")]

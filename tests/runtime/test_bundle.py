@@ -1,8 +1,9 @@
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.bundles import golden, repacked, small_bundle
+from tests.bundles import golden, repacked, row, small_bundle
 from tests.tiny import colour_net, colour_spec, stripe_classes, stripes
 
 import segrt
@@ -68,6 +69,14 @@ def test_a_choice_says_why(tmp_path):
     assert bundle.pick("openvino", "cpu") == ("int8", "the fastest that passed the gate")
     assert bundle.pick("onnxruntime", "cpu") == ("fp32", "int8 did not pass the gate on onnxruntime")
     assert bundle.pick("tensorrt", "cuda:0") == ("fp32", "the bundle has no fp16 graph")
+
+
+def test_fp16_that_failed_on_a_gpu_is_not_given_to_it(tmp_path):
+    bundle = open_bundle(small_bundle(tmp_path / "small.segrt", fp16=1.0))
+    on_gpu = replace(row("fp16", "tensorrt", 0.5), device="cuda:0")
+    tried = replace(bundle, report=replace(bundle.report, rows=(*bundle.report.rows, on_gpu)))
+    assert tried.pick("tensorrt", "cuda:1") == ("fp32", "fp16 did not pass the gate on tensorrt")
+    assert tried.pick("pytorch", "cuda:0")[0] == "fp16"
 
 
 def test_a_precision_that_is_not_there_is_refused(tmp_path):
