@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from segrt.runtime.engines.build_bar import BuildBar
+from segrt.runtime.engines.build_bar import bar_unless
 from segrt.runtime.engines.build_progress import Progress
 from segrt.runtime.engines.engine_cache import EngineCache
 from segrt.runtime.engines.tensorrt_build import BuildOptions, build_plan
@@ -29,7 +29,6 @@ def write_engine(
     capabilities: tuple[str, ...] = (),
     level: int = BuildOptions.level,
     names: tuple[str, str] = ("image", "logits"),
-    arithmetic: str = "f32",
     defect: str | None = None,
     progress: Progress | None = None,
 ) -> PlanKey:
@@ -44,7 +43,6 @@ def write_engine(
             tensorrt_rtx, and no GPU.
         level: 0..5, how long TensorRT searches for fast kernels.
         names: of the graph's input and output.
-        arithmetic: what a graph without int8 computes in, for people: "f32" or "f16".
         defect: one line on why no mask of this model can be believed.
         progress: told how far the build is; None: a bar on stderr, where that is a terminal.
     Returns:
@@ -65,24 +63,36 @@ def write_engine(
     shape = (1, 3, *spec.input_hw)
     profile = {names[0]: (shape, shape, shape)}
     key = key_of(trt, hashlib.sha256(onnx).hexdigest(), profile, options, gpu)
-    int8 = b"DequantizeLinear" in onnx
-    with BuildBar(spec.name) as bar:
+    arithmetic = _arithmetic(onnx)
+    with bar_unless(progress, spec.name) as told:
         plan = build_plan(
-            to_symmetric(onnx) if int8 else onnx,
+            to_symmetric(onnx) if arithmetic == "int8" else onnx,
             profile,
             trt=trt,
             options=options,
             timing_cache=EngineCache().timing_cache(key),
-            progress=progress or bar,
+            progress=told,
         )
-    record = PlanRecord(
-        key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, "int8" if int8 else arithmetic, defect
-    )
+    record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, arithmetic, defect)
     try:
         write_plan(path, plan, record)
     except OSError as error:
         raise SinkError(cannot_write(path, error)) from None
     return key
+
+
+def _arithmetic(data: bytes) -> str:
+    """What a graph computes in: "f32", "f16" or "int8"."""
+    import onnx
+
+    try:
+        graph = onnx.load_from_string(data).graph
+    except Exception:  # protobuf's errors share no base; TensorRT will refuse it in its own words
+        return "f32"
+    if any(node.op_type == "DequantizeLinear" for node in graph.node):
+        return "int8"
+    halves = (tensor.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16 for tensor in graph.input)
+    return "f16" if any(halves) else "f32"
 
 
 def _builder(device: str, capabilities: tuple[str, ...]) -> tuple[Any, Gpu | None]:

@@ -37,6 +37,9 @@ class PlanKey:
     options: str  # flags and levels given to the builder
     schema: int = SCHEMA
 
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}, {self._target()}, {self.system}"
+
     def digest(self) -> str:
         """A hash of the whole key, in hexadecimal."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
@@ -46,11 +49,14 @@ class PlanKey:
         rows = zip(self._described(), wanted._described(), strict=True)
         return ", ".join(f"{what} {found}, needed is {need}" for (what, found), (_, need) in rows if found != need)
 
+    def _target(self) -> str:
+        return f"{self.gpu or 'any GPU'} of compute capability {self.capability}"
+
     def _described(self) -> tuple[tuple[str, str], ...]:
         return (
             ("it was built by", f"{self.package} {self.version}"),
             ("it was built on", self.system),
-            ("it was built for", f"{self.gpu or 'any GPU'} of compute capability {self.capability}"),
+            ("it was built for", self._target()),
             ("it was built from an .onnx of hash", f"{self.onnx_sha256:.16}"),
             ("its shapes are", self.profile or "fixed"),
             ("its options are", self.options),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from .build_progress import Progress as Told
+
 _REFRESH_S = 0.1
+
+
+def bar_unless(progress: Told | None, name: str) -> AbstractContextManager[Told]:
+    """`progress` where there is one, else a bar."""
+    return BuildBar(name) if progress is None else nullcontext(progress)
 
 
 class BuildBar:

@@ -17,7 +17,7 @@ from ..errors import EngineError
 from ..model import Model
 from ..plan_file import SUFFIX, read_plan, read_record
 from .base import EngineInfo, Layout
-from .build_bar import BuildBar
+from .build_bar import bar_unless
 from .build_progress import Progress
 from .engine_cache import EngineCache, Plan
 from .tensorrt_build import BuildOptions, build_plan
@@ -212,14 +212,14 @@ def open_engine(
         return cache.get(name, key, source, build, record_of(model, key), strict=strict)
 
     def build() -> bytes:
-        with BuildBar(name) as bar:
+        with bar_unless(progress, name) as told:
             return build_plan(
                 onnx,
                 fixed_profile(model),
                 trt=trt,
                 options=options,
                 timing_cache=cache.timing_cache(key),
-                progress=progress or bar,
+                progress=told,
                 source=model.path,
             )
 

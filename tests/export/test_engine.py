@@ -88,7 +88,7 @@ def test_an_engine_for_gpus_elsewhere_is_a_plan_and_what_it_is_good_for(graphs, 
     assert record.key == key
     assert (key.package, key.gpu, key.capability) == ("tensorrt_rtx", "", "8.6 8.9")
     assert (record.spec, record.input_name, record.output_name) == (SPEC, "image", "logits")
-    assert record.defect == "a defect"
+    assert (record.arithmetic, record.defect) == ("f16", "a defect")
     assert len(read_plan(path, record)) > 10_000
     assert sorted(file.name for file in tmp_path.iterdir()) == ["teeth.engine", "teeth.engine.json"]
 

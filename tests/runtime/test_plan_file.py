@@ -36,6 +36,10 @@ def test_every_field_of_a_key_changes_its_digest():
     assert len(digests | {KEY.digest()}) == len(names) + 1
 
 
+def test_a_key_reads_as_what_it_is_good_for():
+    assert str(KEY) == "tensorrt_rtx 1.7.1.116, any GPU of compute capability 8.6 8.9, Linux x86_64"
+
+
 def test_equal_keys_differ_in_nothing():
     assert KEY.differences(replace(KEY)) == ""
 

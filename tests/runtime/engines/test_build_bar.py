@@ -2,7 +2,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from segrt.runtime.engines.build_bar import BuildBar
+from segrt.runtime.engines.build_bar import BuildBar, bar_unless
 
 
 def shown(terminal: bool) -> str:
@@ -23,3 +23,12 @@ def test_a_terminal_shows_how_far_the_build_is():
 
 def test_a_pipe_gets_nothing():
     assert shown(False) == ""
+
+
+def test_whoever_shows_progress_himself_gets_no_bar():
+    def mine(phase, share):
+        pass
+
+    with bar_unless(mine, "teeth") as told:
+        assert told is mine
+    assert isinstance(bar_unless(None, "teeth"), BuildBar)
