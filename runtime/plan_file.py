@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ModelError
 from .sinks.files import part_path
 from .spec import ModelSpec
+
+if TYPE_CHECKING:
+    from .model import Model
 
 SCHEMA = 1
 """Counts up when a plan is built in another way than before, so that older ones are built again."""
@@ -138,6 +141,32 @@ def remove_plan(path: Path) -> None:
     """Remove a plan and its JSON, as far as they are there."""
     record_path(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
+
+
+def model_of(path: Path, given: dict[str, Any] | None = None, backend: str = "") -> Model:
+    """An .engine as a model; whether it fits this machine is seen when it is opened.
+
+    Args:
+        given: spec fields that take the place of those beside the plan; a plan's input size cannot be changed.
+        backend: that it is for; empty: not decided yet.
+    Raises:
+        ModelError: another backend than TensorRT, or no usable JSON beside it.
+    """
+    from .model import Model
+
+    if backend not in ("", "tensorrt"):
+        raise ModelError(
+            f"{path} is an engine of TensorRT and {backend} was chosen: run it by --backend tensorrt --device cuda, or "
+            "give the bundle or .onnx that it was built from"
+        )
+    record, given = read_record(path), dict(given or {})
+    known = {field.name for field in fields(ModelSpec)} - {"input_hw"}
+    if unknown := sorted(set(given) - known):
+        raise ModelError(f"{unknown[0]!r} of an engine cannot be given; what can: {', '.join(sorted(known))}")
+    if "class_names" in given:
+        given = {"palette": (), "hidden": (0,), **given}  # those beside the plan belong to its own classes
+    spec = replace(record.spec, **given)
+    return Model(path, spec, record.input_name, record.output_name, record.arithmetic, record.defect)
 
 
 def _record(raw: dict[str, Any], path: Path) -> PlanRecord:

@@ -6,7 +6,16 @@ import pytest
 from tests.tiny import colour_spec
 
 from segrt import ModelError
-from segrt.runtime.plan_file import PlanKey, PlanRecord, read_plan, read_record, record_path, remove_plan, write_plan
+from segrt.runtime.plan_file import (
+    PlanKey,
+    PlanRecord,
+    model_of,
+    read_plan,
+    read_record,
+    record_path,
+    remove_plan,
+    write_plan,
+)
 
 KEY = PlanKey("tensorrt_rtx", "1.7.1.116", "Linux x86_64", "", "8.6 8.9", "a" * 64, "", "strongly typed")
 RECORD = PlanRecord(
@@ -81,3 +90,19 @@ def test_a_record_that_cannot_be_written_takes_its_plan_along(tmp_path):
     with pytest.raises(OSError, match="directory"):
         write_plan(tmp_path / "net.engine", b"plan", RECORD)
     assert [file.name for file in tmp_path.iterdir()] == ["net.engine.json"]
+
+
+def test_an_engine_is_a_model_whose_spec_lies_beside_it(path):
+    model = model_of(path, {"fit": "crop", "class_names": ("a", "b", "c", "d")}, "tensorrt")
+    assert (model.path, model.input_name, model.output_name) == (path, "image", "logits")
+    assert (model.arithmetic, model.defect) == ("int8", "a defect")
+    assert (model.spec.fit, model.spec.class_names, model.spec.mean) == ("crop", ("a", "b", "c", "d"), RECORD.spec.mean)
+    assert len(model.spec.palette) == 4
+
+
+def test_an_engine_is_for_tensorrt_and_its_size_is_fixed(path):
+    with pytest.raises(ModelError, match="is an engine of TensorRT and openvino was chosen: run it by --backend ten"):
+        model_of(path, None, "openvino")
+    for given in ({"input_hw": (64, 64)}, {"colour": 1}):
+        with pytest.raises(ModelError, match="of an engine cannot be given"):
+            model_of(path, given)
