@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segrt import ModelSpec, _core
 from segrt.runtime.cuda import kernels
 from segrt.runtime.cuda.kernels import DeviceArray
-from segrt.runtime.cuda.slots import frozen
+from segrt.runtime.cuda.slots import logits_of
 from segrt.runtime.engines import DeviceEngine
 from segrt.runtime.placement import Fit, place
 from segrt.runtime.types import PixelFormat
@@ -32,7 +32,7 @@ def steps_ms(engine: DeviceEngine, spec: ModelSpec, frame: NDArray[Any], rounds:
     on_gpu = DeviceArray.contiguous(image.address, frame.shape, np.uint8)
     ids = DeviceArray.contiguous(mask.address, hw, np.uint8)
     into = (PixelFormat.BGR, placement, spec, engine.layout, engine.input_address, stream)
-    logits, after = frozen(engine, 0).logits, (placement, spec.activation, ids, ids, stats.address, stream)
+    logits, after = logits_of(engine, 0), (placement, spec.activation, ids, ids, stats.address, stream)
     np.copyto(staged, frame)
     steps: dict[str, Callable[[], object]] = {
         "copy up": lambda: cuda.copy(image.address, pinned_frame.address, frame.nbytes, stream),

@@ -8,8 +8,7 @@ copies the next in and the last mask out. Whatever is captured is captured again
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, cast
 
@@ -34,13 +33,18 @@ MAX_SHAPES = 4
 """Shapes of frames whose buffers and graphs are kept; a folder of photos of all sizes must not fill the memory."""
 
 
-@contextmanager
-def one_line() -> Iterator[None]:
+def gpu_failed(error: RuntimeError) -> EngineError:
     """CUDA's and torch's own errors are RuntimeErrors of any length."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise EngineError(f"the GPU failed: {' '.join(str(error).split())}") from None
+    return EngineError(f"the GPU failed: {' '.join(str(error).split())}")
+
+
+class Route:
+    """What frames of one shape go through."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.slots: dict[int, Slot] = {}
+        self.warm = False  # whether a frame went through, plainly
 
 
 class Ticket:
@@ -75,8 +79,7 @@ class Ticket:
             return
         counted = before is not None and before.measured is not None and not before.measured.nonfinite
         try:
-            with one_line():
-                slot.wait()
+            slot.wait()
             ready = self._ready or perf_counter()
             self.measured = slot.read(self.mask, counted)
             end = perf_counter()
@@ -86,8 +89,8 @@ class Ticket:
                 "postprocess": (end - ready) * 1e3,
                 "frame_to_mask": (end - self._start) * 1e3,
             }
-        except EngineError as error:
-            self.failure = error
+        except RuntimeError as error:
+            self.failure = gpu_failed(error)
         except BaseException:  # Ctrl-C: the slot will serve another frame, so this one's mask is gone
             self.failure = EngineError("the frame was interrupted")
             raise
@@ -107,10 +110,12 @@ class Session:
 
     def __init__(self, engine: DeviceEngine, spec: ModelSpec) -> None:
         self._engine, self._spec = engine, spec
-        with one_line():
+        try:
             self._stream = _core.cuda.Stream(device_number(engine.info.device))
-        self._slots: OrderedDict[Shape, dict[int, Slot]] = OrderedDict()
-        self._warm: set[Shape] = set()
+        except RuntimeError as error:
+            raise gpu_failed(error) from None
+        self._routes: OrderedDict[tuple[object, ...], Route] = OrderedDict()
+        self._recent: tuple[tuple[object, ...], Route] | None = None
         self._masks: dict[tuple[int, int], list[_core.cuda.DeviceBuffer]] = {}
         self._flying: deque[Ticket] = deque()
         self._last: Ticket | None = None
@@ -139,41 +144,30 @@ class Session:
             ModelError: the network's output does not fit its spec.
             EngineError: the engine or CUDA failed.
         """
-        classes, found = len(self._spec.class_names), tuple(self._engine.logits_shape)
-        if found[0] != classes:
-            raise ModelError(
-                f"the network gave {(1, *found)}, expected (1, {classes}, h, w): its spec has {classes} classes"
-            )
         start, borrowed = perf_counter(), None
         if is_device_image(image):
-            with one_line():
-                borrowed = borrow(cast("CudaArray | DLPackArray", image), self._stream)
-            frame_hw = picture_size(borrowed.array.shape, borrowed.array.dtype, format)
-        else:
-            frame_hw = frame_size(cast("NDArray[Any]", image), format)
-        described = cast("NDArray[Any]", image) if borrowed is None else borrowed.array
+            borrowed = self._borrow(cast("CudaArray | DLPackArray", image))
+        route = self._route(image if borrowed is None else borrowed.array, format, fit, borrowed is None)
+        frame_hw = route.shape.placement.frame_hw
         mask = _mask(out, frame_hw)
-        placement = place(frame_hw, self._spec.input_hw, fit)
-        shape = Shape(tuple(described.shape), described.dtype, format, placement, borrowed is None)
         if len(self._flying) == SLOTS:
             self._flying.popleft().finish()
+        last, self._last = self._last, None  # should this fail, the next frame has none to be compared with
         try:
-            with one_line():
-                slot = self._slot(shape)
-                if borrowed is None:
-                    slot.stage(cast("NDArray[Any]", image))
-                self._capture(shape, slot)
-                slot.launch(borrowed.array if borrowed else None)
-        except BaseException:
-            self._last = None  # the masks of before may be half overwritten
-            raise
-        follows = self._last if self._last_hw == frame_hw else None
-        ticket = Ticket(slot, mask, follows, borrowed, start)
-        self._warm.add(shape)
-        self._flying.append(ticket)
-        self._last, self._last_hw = ticket, frame_hw
+            slot = self._slot(route)
+            if borrowed is None:
+                slot.stage(cast("NDArray[Any]", image))
+            if not slot.captured and route.warm and not self._uncaptured:
+                self._capture(slot)
+            slot.launch(borrowed.array if borrowed else None)
+        except RuntimeError as error:
+            raise gpu_failed(error) from None
+        route.warm = True
+        follows = last if self._last_hw == frame_hw else None
+        self._last, self._last_hw = Ticket(slot, mask, follows, borrowed, start), frame_hw
+        self._flying.append(self._last)
         self._submitted += 1
-        return ticket
+        return self._last
 
     def collect(self, ticket: Ticket) -> None:
         """Finish a frame, and those before it."""
@@ -189,30 +183,59 @@ class Session:
         while self._flying:
             self._flying.popleft().finish()
         self._last = None
-        self._slots.clear()  # graphs before the memory that they know
+        self._recent = None
+        self._routes.clear()
         self._masks.clear()
         self._engine.close()
 
-    def _slot(self, shape: Shape) -> Slot:
-        """The slot whose turn it is; makes those of a new shape, and lets go of the shape that rested longest."""
-        if shape not in self._slots:
-            if len(self._slots) >= MAX_SHAPES:
+    def _borrow(self, image: CudaArray | DLPackArray) -> Borrowed:
+        try:
+            return borrow(image, self._stream)
+        except RuntimeError as error:
+            raise gpu_failed(error) from None
+
+    def _route(self, image: Any, format: PixelFormat, fit: Fit, from_host: bool) -> Route:
+        """That of frames like this one, checked once; a new one takes the place of that which rested longest."""
+        if from_host and not isinstance(image, np.ndarray):
+            frame_size(image, format)  # says what it is instead
+        key = (image.shape, image.dtype, format, fit, from_host)
+        if self._recent is not None and self._recent[0] == key:
+            return self._recent[1]
+        if key not in self._routes:
+            frame_hw = picture_size(image.shape, image.dtype, format)
+            self._check_classes()
+            if len(self._routes) >= MAX_SHAPES:
                 self._drop_oldest()
-            self._slots[shape] = {}
-        self._slots.move_to_end(shape)
-        slots, turn = self._slots[shape], self._submitted % SLOTS
-        if turn not in slots:
-            masks = self._masks_of(shape.placement.frame_hw)
-            slots[turn] = Slot(shape, self._engine, self._spec, self._stream, masks[turn], masks[1 - turn])
-        return slots[turn]
+            placement = place(frame_hw, self._spec.input_hw, fit)
+            self._routes[key] = Route(Shape(tuple(image.shape), image.dtype, format, placement, from_host))
+        self._routes.move_to_end(key)
+        self._recent = key, self._routes[key]
+        return self._routes[key]
+
+    def _check_classes(self) -> None:
+        classes, found = len(self._spec.class_names), tuple(self._engine.logits_shape)
+        if found[0] != classes:
+            raise ModelError(
+                f"the network gave {(1, *found)}, expected (1, {classes}, h, w): its spec has {classes} classes"
+            )
+
+    def _slot(self, route: Route) -> Slot:
+        """The one whose turn it is; a shape that comes once takes the memory of one."""
+        turn = self._submitted % SLOTS
+        if turn not in route.slots:
+            masks = self._masks_of(route.shape.placement.frame_hw)
+            route.slots[turn] = Slot(route.shape, self._engine, self._spec, self._stream, masks[turn], masks[1 - turn])
+        return route.slots[turn]
 
     def _drop_oldest(self) -> None:
         while self._flying:
             self._flying.popleft().finish()
-        self._stream.synchronize()
-        oldest, _ = self._slots.popitem(last=False)
-        self._warm.discard(oldest)
-        sizes = {shape.placement.frame_hw for shape in self._slots}
+        try:
+            self._stream.synchronize()
+        except RuntimeError as error:
+            raise gpu_failed(error) from None
+        self._routes.popitem(last=False)
+        sizes = {route.shape.placement.frame_hw for route in self._routes.values()}
         self._masks = {size: masks for size, masks in self._masks.items() if size in sizes}
 
     def _masks_of(self, frame_hw: tuple[int, int]) -> list[_core.cuda.DeviceBuffer]:
@@ -224,10 +247,7 @@ class Session:
                 _core.cuda.fill(buffer.address, UNSEEN, nbytes, self._stream)
         return self._masks[frame_hw]
 
-    def _capture(self, shape: Shape, slot: Slot) -> None:
-        """Capture from the second frame of a shape on: a shape that comes once is not worth it."""
-        if self._uncaptured or slot.captured or shape not in self._warm:
-            return
+    def _capture(self, slot: Slot) -> None:
         try:
             slot.capture()
             self._captures += 1

@@ -28,19 +28,16 @@ class Shape(NamedTuple):
     from_host: bool
 
 
-class Frozen(NamedTuple):
-    """The engine's side of what a graph freezes."""
-
-    input_address: int
-    logits: DeviceArray
+def frozen(engine: DeviceEngine) -> tuple[object, ...]:
+    """The engine's side of what a graph freezes: where it reads and writes at present."""
+    return (engine.input_address, engine.logits_address, engine.logits_shape, engine.logits_strides, engine.logits_half)
 
 
-def frozen(engine: DeviceEngine, device: int) -> Frozen:
-    """Where the engine reads and writes at present."""
+def logits_of(engine: DeviceEngine, device: int) -> DeviceArray:
+    """Where the engine leaves its logits at present."""
     dtype = np.dtype(np.float16 if engine.logits_half else np.float32)
     plane, row, column = (step * dtype.itemsize for step in engine.logits_strides)
-    shape, strides = tuple(engine.logits_shape), (plane, row, column)
-    return Frozen(engine.input_address, DeviceArray(engine.logits_address, shape, dtype, strides, device))
+    return DeviceArray(engine.logits_address, tuple(engine.logits_shape), dtype, (plane, row, column), device)
 
 
 class Slot:
@@ -80,7 +77,7 @@ class Slot:
             self._host_frame, self._frame = cuda.PinnedBuffer(nbytes), cuda.DeviceBuffer(nbytes, device)
             self._frame_view = np.frombuffer(memoryview(self._host_frame), shape.dtype).reshape(shape.image_shape)
         self._graph: _core.cuda.Graph | None = None
-        self._captured_with: Frozen | None = None
+        self._captured_with: tuple[object, ...] = ()
 
     def stage(self, image: NDArray[Any]) -> None:
         """Copy a frame, of any strides, to where the GPU takes it from."""
@@ -88,8 +85,10 @@ class Slot:
 
     @property
     def captured(self) -> bool:
-        """Whether a graph stands ready for the engine as it is now."""
-        return self._graph is not None and self._captured_with == frozen(self._engine, self._stream.device)
+        """Whether a graph stands ready for the engine as it is now; one that does not hold any more is let go."""
+        if self._graph is not None and self._captured_with != frozen(self._engine):
+            self._graph = None
+        return self._graph is not None
 
     def capture(self) -> None:
         """Record the work of a frame, or of all that follows preprocessing where frames are borrowed.
@@ -103,22 +102,21 @@ class Slot:
         self._graph = None
         self._queue()
         self._stream.synchronize()
-        now = frozen(self._engine, self._stream.device)
+        now = frozen(self._engine)
         self._graph = _core.cuda.Graph.capture(self._stream, self._queue)
         self._captured_with = now
 
     def launch(self, borrowed: DeviceArray | None) -> None:
-        """Queue the work: the frame staged before, or one that is on the GPU.
+        """Queue the work over the frame staged before, or over one that is on the GPU.
 
-        The address of a borrowed frame is never frozen: its preprocessing is queued by itself.
+        A graph that was captured must still hold (`captured`). The address of a borrowed frame is never frozen: its
+        preprocessing is queued by itself.
         """
         if borrowed is not None:
             self._preprocess(borrowed)
-        if self.captured:
-            assert self._graph is not None
+        if self._graph is not None:
             self._graph.launch(self._stream)
         else:
-            self._graph = None
             self._queue()
         self._done.record(self._stream)
 
@@ -154,5 +152,5 @@ class Slot:
             DeviceArray.contiguous(buffer.address, placement.frame_hw, np.uint8, device)
             for buffer in (self._mask, self._previous)
         )
-        logits = frozen(self._engine, device).logits
+        logits = logits_of(self._engine, device)
         kernels.postprocess(logits, placement, self._spec.activation, mask, previous, self._stats.address, self._stream)

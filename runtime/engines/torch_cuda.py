@@ -22,7 +22,7 @@ Network = Callable[[Tensor], Tensor]
 
 
 class TorchCudaEngine:
-    """A torch function between two places in a GPU's memory.
+    """A torch function between two places in a GPU's memory; attributes as `DeviceEngine` says.
 
     Args:
         network: its weights on `device`; a module must be in eval mode.
@@ -51,6 +51,11 @@ class TorchCudaEngine:
                 self._pool = torch.cuda.MemPool()
                 torch.cuda.synchronize(device)  # the stream that will run this does not wait for torch's own
                 torch.cuda.empty_cache()
+        _, classes, height, width = self._logits.shape
+        _, plane, row, column = self._logits.stride()
+        self.input_address, self.logits_address = self._batch.data_ptr(), self._logits.data_ptr()
+        self.logits_shape, self.logits_strides = (classes, height, width), (plane, row, column)
+        self.logits_half = self._logits.dtype == torch.float16
         said = ", ".join(text for text in ("f16, channels last", note) if text)
         self._info = EngineInfo("pytorch", torch.__version__, f"cuda:{device.index or 0}", 0, said)
 
@@ -58,33 +63,6 @@ class TorchCudaEngine:
     def info(self) -> EngineInfo:
         """What is running, and where."""
         return self._info
-
-    @property
-    def input_address(self) -> int:
-        """Device address of (1, height, width, 3) float16."""
-        return self._batch.data_ptr()
-
-    @property
-    def logits_address(self) -> int:
-        """Device address of the logits, which lie as the network gave them: channels last, as a rule."""
-        return self._logits.data_ptr()
-
-    @property
-    def logits_shape(self) -> tuple[int, int, int]:
-        """(classes, h, w)."""
-        _, classes, height, width = self._logits.shape
-        return classes, height, width
-
-    @property
-    def logits_strides(self) -> tuple[int, int, int]:
-        """Of class, row and column, in elements."""
-        _, plane, row, column = self._logits.stride()
-        return plane, row, column
-
-    @property
-    def logits_half(self) -> bool:
-        """float16 rather than float32."""
-        return self._logits.dtype == torch.float16
 
     def enqueue(self, stream_handle: int) -> None:
         """Run the network, asynchronously and on this `cudaStream_t` alone.
