@@ -86,7 +86,9 @@ class ReviseConfig:
     """Revised labels z and trust weights w for the noisy samples."""
 
     target: str = "hard"  # the largest class; or "soft", the probabilities, made anew from each crop in S5
-    min_probability: float = 0.5  # pixels below it become 255, ignored
+    min_probability: float = 0.5  # of a pixel's new class, below which the revision is unsure
+    unsure: str = "ignored"  # what becomes of such pixels: "ignored", 255; or "given", they keep the class that they
+    # have in the given label: a label network that meets scenes unlike the trusted ones then does less harm (segrt+)
     weight: str = "median"  # w = min(1, D(x, z) / median over trusted of D(x, t)); "raw": w = D(x, z)
     score: str = "discriminator"  # what is read as trust: "discriminator", the paper's; "agreement" of the image
     # network with the revised label (soft minimum of its likelihood); "both", their product; "kept", the mean IoU of
@@ -145,6 +147,7 @@ CHOICES = {
     "adversarial.bce_reduction": ("sum", "mean"),
     "adversarial.anchor": ("given", "corrected"),
     "revise.target": ("hard", "soft"),
+    "revise.unsure": ("ignored", "given"),
     "revise.weight": ("median", "raw"),
     "revise.score": ("discriminator", "agreement", "both", "kept", "confidence"),
     "finetune.target": ("revised", "given", "unlabelled", "none"),

@@ -98,7 +98,7 @@ class Opinion:
     """What is thought of one label, (h, w) uint8 each, at the picture's own size."""
 
     revised: NDArray[np.uint8]  # 255 where unsure
-    decided: NDArray[np.uint8]  # the same, with a class where unsure
+    decided: NDArray[np.uint8]  # the same, with a class everywhere but where the label is unknown
     flagged: NDArray[np.uint8]  # 1 where a pixel of `revised` is doubted
     score: float
     weight: float
@@ -109,9 +109,9 @@ def judged(judge: Judge, reference: Reference | None, image: NDArray[np.uint8], 
     settings = judge.settings
     fitted = fit(judge.setup, image, label)
     seen, z = judge.look(fitted)
-    revised = to_mask(z, fitted, label, settings.min_probability)
+    revised = to_mask(z, fitted, label, settings.min_probability, settings.unsure)
     revised[label == IGNORE_ID] = IGNORE_ID
-    decided = to_mask(z, fitted, label, 0.0)
+    decided = revised if settings.unsure == "given" else to_mask(z, fitted, label)
     score = judge.score(fitted, seen, z, z)
     if reference is None:
         return Opinion(revised, decided, np.zeros_like(label), score, score)

@@ -89,7 +89,9 @@ def revised_probabilities(
     return seen, torch.lerp(revised, seen, guide)
 
 
-def to_mask(probabilities: Tensor, fitted: Fitted, label: NDArray[np.uint8], least: float) -> NDArray[np.uint8]:
+def to_mask(
+    probabilities: Tensor, fitted: Fitted, label: NDArray[np.uint8], least: float = 0.0, unsure: str = "ignored"
+) -> NDArray[np.uint8]:
     """The revised label at the picture's own size.
 
     A pixel keeps its class of `label` where the revision agrees with the label as the network saw it: else every label
@@ -98,7 +100,8 @@ def to_mask(probabilities: Tensor, fitted: Fitted, label: NDArray[np.uint8], lea
     Args:
         probabilities: (1, classes, *input_hw).
         label: (h, w) ids, as annotated; what the input does not show stays as it is.
-        least: probability of the largest class below which a pixel becomes 255.
+        least: probability of the largest class below which a pixel is unsure.
+        unsure: "ignored", such a pixel becomes 255; or "given", it keeps its class of `label`.
     """
     source, target = fitted.placement.source, fitted.placement.target
     kept = (probabilities.argmax(1) == fitted.label.argmax(1)) | (fitted.label.sum(1) == 0)
@@ -107,7 +110,8 @@ def to_mask(probabilities: Tensor, fitted: Fitted, label: NDArray[np.uint8], lea
     best, ids = (each[0] for each in enlarge(probabilities, fitted.placement).max(dim=1))
     seen = slice(source.y, source.y + source.height), slice(source.x, source.x + source.width)
     given = torch.from_numpy(label[seen]).to(ids)
-    revised = torch.where(best >= least, torch.where(kept, given, ids), IGNORE_ID)
+    instead = given if unsure == "given" else torch.full_like(ids, IGNORE_ID)
+    revised = torch.where(best >= least, torch.where(kept, given, ids), instead)
     mask = label.copy()
     mask[seen] = revised.to(torch.uint8).cpu().numpy()
     return np.asarray(mask, np.uint8)
@@ -138,7 +142,7 @@ def revision_gain(
         label = read_mask(variants[sample.name][0])
         fitted = fit(setup, image, label)
         logits = revised_logits(network, corrector, fitted.x, fitted.label)[1]
-        revised = to_mask(to_probabilities(logits, setup.config.supervised.loss), fitted, label, 0.0)
+        revised = to_mask(to_probabilities(logits, setup.config.supervised.loss), fitted, label)
         background = setup.config.noise.background
         before.append(mean_agreement(agreement(truth, label, background)))
         after.append(mean_agreement(agreement(truth, revised, background)))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ..batches import Batch, Stream
@@ -61,6 +62,6 @@ def _steps(config: Config, batches: Iterator[Batch], first: int, iterations: int
 def seed_iteration(config: Config, salt: int, iteration: int) -> None:
     """Make torch's draws a function of seed, stage and iteration, so that a resumed run draws the same.
 
-    Torch's CPU generator takes the lower 32 bits of a seed alone: there, the iteration.
+    Hashed, for torch's CPU generator reads the lower 32 bits of a seed alone.
     """
-    torch.manual_seed((((config.seed * 31 + salt) << 32) + iteration) % 2**63)
+    torch.manual_seed(int(np.random.SeedSequence((config.seed % 2**64, salt, iteration)).generate_state(1)[0]))

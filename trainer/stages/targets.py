@@ -54,7 +54,8 @@ def soft_targets(
 ) -> Tensor:
     """(n, classes, h, w): the truth of trusted samples, the revision's own probabilities for the noisy ones.
 
-    As in a revised mask, `guide` mixes in the image network's opinion, and pixels below `min_probability` are unknown.
+    As in a revised mask, `guide` mixes in the image network's opinion, and pixels below `min_probability` are unknown
+    or as given.
 
     Args:
         network: the image network that the corrector learnt to look through, not the one that is being trained.
@@ -66,5 +67,6 @@ def soft_targets(
     corrector.eval()
     revised = revised_probabilities(network, corrector, x[of_trusted:], label, config)[1].float()
     sure = revised.amax(dim=1, keepdim=True) >= config.method.revise.min_probability
-    wanted[of_trusted:] = revised * (label.sum(dim=1, keepdim=True) * sure)
+    instead = label if config.method.revise.unsure == "given" else torch.zeros_like(label)
+    wanted[of_trusted:] = torch.where(sure, revised, instead) * label.sum(dim=1, keepdim=True)
     return wanted

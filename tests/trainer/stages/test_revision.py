@@ -100,6 +100,15 @@ def test_unsure_pixels_become_unknown_and_only_they(post):
     assert (to_mask(half, fitted, label, 0.0) == label).all()
 
 
+def test_unsure_pixels_keep_the_class_that_they_were_given_where_the_settings_say_so(post):
+    fitted, label = post
+    says_one = probabilities(np.ones((32, 32), np.int64), 0.6)
+    says_one[..., :16] = probabilities(np.ones((32, 16), np.int64), 0.9)
+    mask = to_mask(says_one, fitted, label, 0.8, "given")
+    assert (mask[:, :30] == 1).all()
+    assert (mask[:, 34:] == label[:, 34:]).all()
+
+
 def test_what_the_input_does_not_show_stays_as_annotated(tiny):
     setup = set_up(with_overrides(tiny, ["input.fit=crop"]))
     label = np.zeros((32, 64), np.uint8)

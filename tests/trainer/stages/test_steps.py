@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from segrt import ConfigError
 from segrt.trainer.batches import Stream, labelled
 from segrt.trainer.stages import steps as module
 from segrt.trainer.stages.setup import set_up
-from segrt.trainer.stages.steps import Step, steps
+from segrt.trainer.stages.steps import Step, seed_iteration, steps
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,14 @@ def test_an_iteration_s_batch_and_draws_depend_on_its_number_and_its_stage_alone
         assert torch.equal(drawn, whole[iteration][1])
         assert not torch.equal(images, other[iteration][0])
     assert not torch.equal(whole[0][1], whole[1][1])
+
+
+def test_torch_draws_otherwise_for_every_seed_stage_and_iteration(tiny):
+    drawn = []
+    for seed, salt, iteration in ((1, 1, 0), (2, 1, 0), (1, 2, 0), (1, 1, 1)):
+        seed_iteration(replace(tiny, seed=seed), salt, iteration)
+        drawn.append(torch.rand(1).item())
+    assert len(set(drawn)) == 4
 
 
 def test_the_wait_for_a_batch_is_measured_and_the_work_between_is_not(tiny, monkeypatch):

@@ -49,6 +49,10 @@ def test_soft_targets_are_unknown_where_the_revision_is_unsure_and_guided_as_rev
     assert (sure[1, :, 1:, 2:] == 0).all()
     assert (sure[1, :, 1:, :2].sum(0) == 1).all()
     assert (sure[0].sum(0) == 1).all()  # the truth is never unsure
+    kept = soft(with_overrides(tiny, ["method.revise.min_probability=0.6", "method.revise.unsure=given"]))
+    assert torch.equal(kept[1, :, 1:, :2], sure[1, :, 1:, :2])
+    assert (kept[1, 1, 1:, 2:] == 1).all()  # the given class
+    assert (kept[1, :, 0] == 0).all()  # unknown stays unknown
     guided = soft(with_overrides(tiny, ["method.revise.min_probability=0", "method.revise.guide=1.0"]))
     assert (guided[1, 0, 1:] > 0.99).all()  # the image network's opinion alone
 
