@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segrt.runtime.errors import ConfigError, ModelError, SinkError
+from segrt.runtime.sinks.files import check_folder
 
 if TYPE_CHECKING:
     from ..golden import Picture
@@ -46,6 +47,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace) -> int:
     """Make the graphs, compare them with the checkpoint, and write what was asked for."""
     kind = _kind(options)
+    check_folder(options.output.parent, f"cannot write {options.output}")  # better now than after minutes
     with _needs_export():
         from rich.console import Console
 
