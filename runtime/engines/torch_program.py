@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import Tensor
 
+from ..errors import EngineError
 from ..model import Model
 from .pytorch import read_graph, step_of
 
@@ -47,11 +48,16 @@ class Program:
         device: where the weights go.
         dtype: of weights and arithmetic.
     Raises:
-        EngineError: the file cannot be read, or uses an operator that is missing.
+        EngineError: the file cannot be read, computes in int8, or uses an operator that is missing.
     """
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype = torch.float16) -> None:
         graph = read_graph(model)
+        if any(node.op_type == "QuantizeLinear" for node in graph.node):
+            raise EngineError(
+                f"{model.path} computes in int8, which the pytorch backend does not do on a GPU: use its fp16 or fp32 "
+                "graph (--precision)"
+            )
         self._names = model.input_name, model.output_name
         self._values = _weights(graph, device, dtype)
         self._steps = _with_last_uses(_steps(graph, model, self._values), self._names[1])

@@ -153,6 +153,18 @@ def test_a_segmenter_with_this_engine_gives_the_masks_of_the_reference(fake, tmp
         engine.enqueue(0)
 
 
+def test_an_int8_graph_is_refused_by_name(tmp_path):
+    model = u_net(tmp_path / "u.onnx")
+    proto = onnx.load(str(model.path))
+    proto.graph.initializer.extend(
+        [numpy_helper.from_array(np.float32(0.1), "s"), numpy_helper.from_array(np.int8(0), "z")]
+    )
+    proto.graph.node.insert(0, helper.make_node("QuantizeLinear", ["image", "s", "z"], ["q"]))
+    model.path.write_bytes(proto.SerializeToString())
+    with pytest.raises(EngineError, match="computes in int8"):
+        Program(model, CPU)
+
+
 def test_torch_that_fails_says_so_in_one_line():
     def broken(batch):
         raise RuntimeError("out of\nmemory")
