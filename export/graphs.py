@@ -11,6 +11,7 @@ from torch import nn
 from segrt.runtime import model as models
 from segrt.runtime.errors import ConfigError, ModelError
 from segrt.runtime.gate_report import Limits
+from segrt.runtime.onnx_file import read_onnx
 from segrt.runtime.spec import ModelSpec
 from segrt.trainer import checkpoint as checkpoints
 
@@ -94,4 +95,14 @@ def _of_graph(source: str, wanted: Wanted) -> Graphs:
         raise ConfigError(f"{source} is an {model.arithmetic} graph, expected an fp32 one")
     note = model.path.with_suffix(".md")  # a card beside the file tells more than the graph does
     about = About(note=note.read_text()) if note.is_file() else About()
-    return Graphs(model.spec, {"fp32": model.path.read_bytes()}, None, Limits(), about, model.defect)
+    return Graphs(model.spec, {"fp32": _in_one_piece(model.path)}, None, Limits(), about, model.defect)
+
+
+def _in_one_piece(path: Path) -> bytes:
+    """The file's bytes; weights that lie in files beside it are taken in."""
+    if not read_onnx(path).data_files:
+        return path.read_bytes()
+    import onnx
+
+    data: bytes = onnx.load(path).SerializeToString()
+    return data

@@ -135,7 +135,8 @@ def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
     shape = next(iter(onnx.inputs.values()))
     if len(shape) != 4 or shape[2] is None or shape[3] is None:
         raise ModelError(
-            f"{path} takes {shape_text(shape)}, expected 1x3xHxW with fixed H and W: export it with fixed sizes"
+            f"{path} takes {shape_text(shape)}, expected 1x3xHxW with fixed H and W: export it with fixed sizes, or "
+            "with a spec inside, whose input_hw is then taken"
         )
     return shape[2], shape[3]
 

@@ -1,8 +1,12 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import onnx
 import pytest
-from tests.tiny import colour_net, colour_spec
+from tests.tiny import colour_net, colour_spec, stripe_classes, stripes
 
-from segrt import ModelError
+import segrt
+from segrt import EngineError, ModelError
 from segrt.runtime.model import load, shipped
 
 
@@ -111,3 +115,64 @@ def test_what_is_no_name_at_all_is_refused(name):
 def test_a_field_that_no_spec_has_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no field 'colour'"):
         load(colour_net(tmp_path / "net.onnx"), {"colour": 1})
+
+
+def spoilt(path: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
+    model = onnx.load(colour_net(path))
+    change(model)
+    onnx.save(model, path)
+    return path
+
+
+def open_sizes(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in (0, 2, 3):
+            value.type.tensor_type.shape.dim[axis].dim_param = f"{value.name}_{axis}"
+
+
+@pytest.mark.parametrize("opset", [0, 6, 999])
+def test_an_unknown_operator_set_is_refused_before_a_backend_sees_it(tmp_path, opset):
+    path = spoilt(tmp_path / "net.onnx", lambda model: setattr(model.opset_import[0], "version", opset))
+    with pytest.raises(ModelError, match=f"uses ONNX operator set {opset}, expected 7 to 30: export it with opset"):
+        load(path)
+
+
+def test_weights_that_lie_elsewhere_must_be_there_and_not_outside(tmp_path):
+    path = tmp_path / "net.onnx"
+    model = onnx.load(colour_net(path))
+    onnx.save(model, path, save_as_external_data=True, location="net.data", size_threshold=0)
+    with segrt.open(path, backend="onnxruntime") as segment:
+        assert segment(stripes(32, 32)).mask is not None
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(ModelError, match=r"keeps weights in a file of their own, 'net\.data', which is not beside it"):
+        load(path)
+    model = onnx.load(path, load_external_data=False)
+    next(e for e in model.graph.initializer[0].external_data if e.key == "location").value = "../../etc/passwd"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="outside its own folder"):
+        load(path)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime", "pytorch"])
+def test_an_operator_that_a_backend_lacks_is_named_in_one_line(tmp_path, backend):
+    path = spoilt(tmp_path / "net.onnx", lambda model: setattr(model.graph.node[0], "op_type", "Frobnicate"))
+    with pytest.raises(EngineError, match=r"net\.onnx.*Frobnicate") as refused:
+        segrt.open(path, backend=backend)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime", "pytorch"])
+def test_open_sizes_become_those_of_the_spec(tmp_path, backend):
+    with segrt.open(spoilt(tmp_path / "net.onnx", open_sizes), backend=backend) as segment:
+        assert segment.spec.input_hw == (32, 32)
+        assert (segment(stripes(32, 64)).mask == stripe_classes(32, 64)).mean() > 0.9
+
+
+def test_open_sizes_without_a_spec_are_refused(tmp_path):
+    def bare(model: onnx.ModelProto) -> None:
+        open_sizes(model)
+        del model.metadata_props[:]
+
+    path = spoilt(tmp_path / "net.onnx", bare)
+    with pytest.raises(ModelError, match=r"takes \?x3x\?x\?, expected 1x3xHxW with fixed H and W"):
+        load(path, {"class_names": ("a", "b", "c", "d"), "mean": (0.0,) * 3, "std": (1.0,) * 3})
