@@ -62,9 +62,9 @@ def find(name: str | Path) -> Path:
         raise ModelError(
             f"there is no model {str(name)!r}: give a bundle, an .onnx file or one of {', '.join(shipped()) or 'none'}"
         )
-    if path.suffix not in (".onnx", ".segrt"):
+    if path.suffix not in (".onnx", ".segrt", ".engine"):
         raise ModelError(
-            f"{path} is no bundle and no .onnx file; a checkpoint becomes one by: "
+            f"{path} is no bundle, .onnx or .engine file; a checkpoint becomes one by: "
             f"segrt export {path} -o {path.stem}.segrt"
         )
     return path
@@ -81,7 +81,7 @@ def load(
     """Find a model and read the spec inside it.
 
     Args:
-        name: a shipped model's name, or the path of a bundle (.segrt) or .onnx file.
+        name: a shipped model's name, or the path of a bundle (.segrt), an .onnx file or a TensorRT .engine.
         given: spec fields that take the place of, or supply, those in the file.
         backend, device: what it is for, as `engines.choose` gives them: they decide which graph of a bundle is taken.
         precision: take this graph of a bundle instead.
@@ -101,6 +101,10 @@ def load(
                 f"{path}: the spec inside its {taken} graph is not its own spec: it was put together wrongly"
             )
         return replace(model, bundle=bundle, precision=taken, why=why)
+    if precision is None and path.suffix == ".engine":
+        from .plan_file import model_of
+
+        return model_of(path, given, backend)
     if precision is not None:
         raise ModelError(f"{path} is a single graph: --precision {precision} chooses among the graphs of a bundle")
     return _load(path, given)

@@ -33,7 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     outputs.add_argument("--alpha", type=_share, default=0.5, help="strength of the overlay, 0..1 (default: 0.5)")
     where = parser.add_argument_group("where and how")
     where.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
-    where.add_argument("--backend", default="auto", help="auto, openvino, onnxruntime or pytorch (default: auto)")
+    where.add_argument(
+        "--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime or pytorch (default: auto)"
+    )
     add_precision(where)
     where.add_argument("--strict", action="store_true", help="refuse an engine that `segrt verify` never passed here")
     where.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the engine (default: every core)")

@@ -6,6 +6,7 @@ import pytest
 from tests.tiny import colour_spec
 
 from segrt import ModelError
+from segrt.runtime.model import load
 from segrt.runtime.plan_file import (
     PlanKey,
     PlanRecord,
@@ -93,7 +94,7 @@ def test_a_record_that_cannot_be_written_takes_its_plan_along(tmp_path):
 
 
 def test_an_engine_is_a_model_whose_spec_lies_beside_it(path):
-    model = model_of(path, {"fit": "crop", "class_names": ("a", "b", "c", "d")}, "tensorrt")
+    model = load(path, {"fit": "crop", "class_names": ("a", "b", "c", "d")}, backend="tensorrt")
     assert (model.path, model.input_name, model.output_name) == (path, "image", "logits")
     assert (model.arithmetic, model.defect) == ("int8", "a defect")
     assert (model.spec.fit, model.spec.class_names, model.spec.mean) == ("crop", ("a", "b", "c", "d"), RECORD.spec.mean)
