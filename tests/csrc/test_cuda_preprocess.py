@@ -15,14 +15,17 @@ from segrt.runtime.spec import ColourOrder
 from segrt.runtime.types import PixelFormat
 
 
-def on_gpu(gpu, image, format, placement, spec, layout=Layout.NHWC_U8, *, tail=0, out_tail=0, **how):
+def on_gpu(gpu, image, format, placement, spec, layout=Layout.NHWC_U8, *, tail=0, out_tail=None, **how):
+    """`out_tail`: bytes between the input's end and the memory's; None: the input begins aligned, as engines' do."""
     frame = gpu.upload(image, tail)
-    out = gpu.empty(*input_of(layout, placement.input_hw), out_tail)
+    shape, dtype = input_of(layout, placement.input_hw)
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    out = gpu.empty(shape, dtype, -nbytes % 16 if out_tail is None else out_tail)
     kernels.preprocess(frame.array, format, placement, spec, layout, out.array.address, gpu.stream, **how)
     return out.read()
 
 
-def check(gpu, image, format, placement, spec, layout=Layout.NHWC_U8, *, tail=0, out_tail=0, **how):
+def check(gpu, image, format, placement, spec, layout=Layout.NHWC_U8, *, tail=0, out_tail=None, **how):
     found = on_gpu(gpu, image, format, placement, spec, layout, tail=tail, out_tail=out_tail, **how)
     assert found.tobytes() == on_cpu(image, format, placement, spec, layout, **how).tobytes()
 
