@@ -8,7 +8,10 @@ bench/results/int8.json:
 - share of pixels with fp32's class, mean IoU and IoU by class against the truth, at the photos' own sizes, for NNCF's
   graph and, with --other, for onnxruntime.quantization's, each through OpenVINO and ONNX Runtime;
 - the engine alone, fp32 and int8 a few calls in turn within one process, on two threads;
-- where the time goes by kind of layer (OpenVINO's own counters), and what the processor's arithmetic allows.
+- where the time goes by kind of layer (OpenVINO's own counters).
+
+A processor that has AVX2 and not VNNI takes two instructions for 32 int8 products and their sums of four, and two for
+16 float32 ones: its convolutions can be twice as fast, not more. With VNNI it would be one instruction.
 
 Where the system allows it the timings are taken with real-time priority, which keeps other programs out.
 """
@@ -188,7 +191,7 @@ def _timed(segment: Segmenter, calls: int) -> Iterator[float]:
 
 def layers(path: Path, spec: ModelSpec) -> dict[str, float]:
     """Milliseconds by kind of layer, each layer at its fastest of 20 calls."""
-    from segrt.runtime.engines.openvino import ov
+    import openvino as ov
 
     options = {"INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     request = ov.Core().compile_model(path, "CPU", {**options, "PERF_COUNT": True}).create_infer_request()
