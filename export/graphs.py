@@ -56,8 +56,13 @@ def make_graphs(source: str, wanted: Wanted, told: Told = lambda text: None) -> 
     Raises:
         ModelError: the source cannot be read, or its network cannot take the size.
         DataError: there are no calibration pictures, or one cannot be read.
-        ConfigError: the source is a graph, and what is wanted needs a checkpoint.
+        ConfigError: the source is a bundle, or a graph where what is wanted needs a checkpoint.
     """
+    if Path(source).suffix == ".segrt":
+        raise ConfigError(
+            f"{source} is a bundle, expected a checkpoint: `segrt run` takes bundles as they are, and builds engines "
+            "from them where there is a GPU"
+        )
     is_graph = source in models.shipped() or Path(source).suffix == ".onnx"
     made = _of_graph(source, wanted) if is_graph else _of_checkpoint(Path(source), wanted, told)
     if wanted.calibration is not None:

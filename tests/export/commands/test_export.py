@@ -140,6 +140,11 @@ def test_a_size_that_the_network_cannot_take_is_refused(checkpoint, tmp_path, ca
     assert "multiples of 32, found 100x96" in capsys.readouterr().err
 
 
+def test_a_bundle_is_no_source(tmp_path, capsys):
+    assert main(["export", "some.segrt", "-o", str(tmp_path / "x.onnx")]) == 1
+    assert "some.segrt is a bundle, expected a checkpoint" in capsys.readouterr().err
+
+
 def test_a_missing_checkpoint_is_one_line(tmp_path, capsys):
     assert main(["export", str(tmp_path / "absent.safetensors"), "-o", str(tmp_path / "x.onnx")]) == 1
     assert "absent.safetensors cannot be read" in capsys.readouterr().err
