@@ -52,7 +52,7 @@ def to_int8(fp32: bytes, batches: Batches) -> bytes:
     """
     import onnx
 
-    nncf = _load_nncf()
+    nncf = load_nncf()
     if not len(batches):
         raise DataError("int8 needs calibration pictures, found none")
     model = onnx.load_from_string(fp32)
@@ -71,7 +71,12 @@ def to_int8(fp32: bytes, batches: Batches) -> bytes:
     return data
 
 
-def _load_nncf() -> Any:
+def load_nncf() -> Any:
+    """Import NNCF, which would otherwise report to a server what is done with it.
+
+    Raises:
+        ConfigError: it is missing.
+    """
     try:
         with without_telemetry(), _quietly():
             import nncf  # type: ignore[import-untyped]

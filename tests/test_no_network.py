@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+from tests.tiny import colour_net, colour_spec, stripes
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +42,16 @@ def test_a_run_with_every_output_opens_no_socket(backend, tmp_path):
 
 def test_info_opens_no_socket():
     assert jailed("info").returncode == 0
+
+
+def test_an_int8_export_opens_no_socket(tmp_path):
+    pytest.importorskip("nncf")
+    graph = colour_net(tmp_path / "colours.onnx", colour_spec((64, 64)))
+    cv2.imwrite(str(tmp_path / "stripes.png"), stripes(48, 64))
+    photos, out = str(tmp_path), str(tmp_path / "int8.onnx")
+    result = jailed("export", str(graph), "-o", out, "--int8", "--calib", photos, "--golden", photos)
+    assert result.returncode == 0, result.stderr
+    assert Path(out).is_file()
 
 
 def test_a_url_is_what_opens_one():

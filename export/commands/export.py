@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
         from ..graphs import Wanted, make_graphs
 
         if options.int8:
-            import nncf  # type: ignore[import-untyped]  # noqa: F401  # better missing now than after minutes
+            from ..int8 import load_nncf
+
+            load_nncf()  # better missing now than after minutes
     wanted = Wanted(options.fp16, options.calib if options.int8 else None, options.size, options.dynamic)
     console = Console(stderr=True)
     with console.status("reading") as status:
