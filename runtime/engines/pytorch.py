@@ -7,18 +7,20 @@ right. A graph is turned into a list of steps once; what an operator means is on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor
 
 from ..errors import EngineError
 from ..model import Model
+from ..onnx_file import FLOAT16
 from .base import EngineInfo, Layout
+
+if TYPE_CHECKING:  # loaded with the first file: networks that are given as modules need it not
+    import onnx
 
 Attributes = Mapping[str, Any]
 Operator = Callable[[Sequence[Any], Attributes], Any]
@@ -30,10 +32,10 @@ class PyTorchEngine:
 
     def __init__(self, model: Model, threads: int) -> None:
         graph = read_graph(model)
-        self._weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
+        self._weights = {w.name: array_of(w) for w in graph.initializer}
         self._steps = [step_of(node, model) for node in graph.node]
         self._names = model.input_name, model.output_name
-        half = graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
+        half = graph.input[0].type.tensor_type.elem_type == FLOAT16
         self.layout = Layout.NCHW_F16 if half else Layout.NCHW_F32
         self._batch = torch.zeros(1, 3, *model.spec.input_hw, dtype=torch.float16 if half else torch.float32)
         torch.set_num_threads(threads)
@@ -85,12 +87,25 @@ def read_graph(model: Model) -> onnx.GraphProto:
     """The graph of a model's file.
 
     Raises:
-        EngineError: the file is none of ONNX.
+        EngineError: the file is none of ONNX, or the package onnx is missing.
     """
     try:
+        import onnx
+
         return onnx.load(str(model.path)).graph
+    except ModuleNotFoundError:
+        raise EngineError(
+            "the pytorch backend reads .onnx files with a package that is missing: pip install onnx"
+        ) from None
     except Exception as error:  # protobuf's errors share no base
         raise EngineError(f"{model.path} cannot be read as ONNX: {' '.join(str(error).split())}") from None
+
+
+def array_of(tensor: onnx.TensorProto) -> Tensor:
+    """The values of a constant or an initializer, in memory of its own."""
+    from onnx import numpy_helper
+
+    return torch.from_numpy(numpy_helper.to_array(tensor).copy())
 
 
 def step_of(node: onnx.NodeProto, model: Model) -> Step:
@@ -102,6 +117,8 @@ def step_of(node: onnx.NodeProto, model: Model) -> Step:
     if node.op_type not in _OPERATORS or len(node.output) != 1:
         known = ", ".join(sorted(_OPERATORS))
         raise EngineError(f"{model.path} uses {node.op_type}, which the pytorch backend lacks (it has {known})")
+    import onnx
+
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     return _OPERATORS[node.op_type], tuple(node.input), node.output[0], attributes
 
@@ -189,7 +206,7 @@ _OPERATORS: dict[str, Operator] = {
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
     "Concat": lambda i, a: torch.cat(list(i), a["axis"]),
-    "Constant": lambda i, a: torch.from_numpy(numpy_helper.to_array(a["value"]).copy()),
+    "Constant": lambda i, a: array_of(a["value"]),
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "DequantizeLinear": _dequantize,

@@ -11,17 +11,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import onnx
 import torch
 import torch.nn.functional as F
-from onnx import numpy_helper
 from torch import Tensor
 
 from ..errors import EngineError
 from ..model import Model
-from .pytorch import read_graph, step_of
+from .pytorch import array_of, read_graph, step_of
+
+if TYPE_CHECKING:
+    import onnx
 
 Way = Callable[[Tensor], Tensor]
 """One of the ways to compute the same thing."""
@@ -174,7 +175,7 @@ def _weights(graph: onnx.GraphProto, device: torch.device, dtype: torch.dtype) -
     on_host = {name for node in graph.node if node.op_type in ("Resize", "ReduceMean") for name in node.input[1:]}
     values = {}
     for name, array in arrays.items():
-        value = torch.from_numpy(numpy_helper.to_array(array).copy())
+        value = array_of(array)
         if value.is_floating_point() and name not in on_host:
             value = value.to(device, dtype)
             value = value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segrt.runtime.errors import ModelError
@@ -106,6 +104,9 @@ def _layer(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     """Tensors by name."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         found: Any = (
             load_file(path)
