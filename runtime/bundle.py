@@ -94,6 +94,16 @@ class Bundle:
             return "fp32", f"{wanted} did not pass the gate on {backend}"
         return wanted, "the fastest that passed the gate"
 
+    def check(self) -> None:
+        """Read every entry, used here or not.
+
+        Raises:
+            ModelError: one is damaged.
+        """
+        with open_archive(self.path) as archive:
+            for name, entry in self.entries.items():
+                archive.copy(name, entry, lambda chunk: None)
+
     def card(self) -> str:
         """The model card, Markdown."""
         return self._read(CARD).decode(errors="replace")

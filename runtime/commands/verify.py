@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from ..sinks.files import PartFile
 
     bundle = open_bundle(options.bundle)
+    bundle.check()  # of what no engine here reads too: the file goes on to other machines
     with ExitStack() as stack:
         parts = {}
         for path in filter(None, (options.report, options.picture)):  # before the work: a place may be wrong

@@ -2,6 +2,7 @@ import json
 import resource
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 
 import cv2
@@ -214,3 +215,13 @@ def test_nan_among_the_logits_fails(tmp_path, capsys):
     assert main(["verify", str(bundle), *ORT]) == 1
     assert "2 frames get no mask" in capsys.readouterr().err
     assert main(["verify", str(bundle), *ORT, "--precision", "fp32"]) == 0
+
+
+def test_damage_in_a_graph_that_this_machine_does_not_use_is_found(bundle, capsys):
+    with zipfile.ZipFile(bundle) as archive:
+        graph = archive.read("graphs/int8.onnx")
+    data = bytearray(bundle.read_bytes())
+    data[data.index(graph) + len(graph) // 2] ^= 1
+    bundle.write_bytes(data)
+    assert main(["verify", str(bundle), *ORT, "--precision", "fp32"]) != 0
+    assert "graphs/int8.onnx is damaged" in capsys.readouterr().err
