@@ -17,8 +17,6 @@ from segrt.runtime.plan_file import SUFFIX, PlanKey, PlanRecord, write_plan
 from segrt.runtime.sinks.files import cannot_write, check_folder
 from segrt.runtime.spec import ModelSpec
 
-from .symmetric import to_symmetric
-
 
 def write_engine(
     onnx: bytes,
@@ -35,8 +33,8 @@ def write_engine(
     """Build an engine and write `path` and `path`.json, both or neither.
 
     Args:
-        onnx: a serialised graph with typed weights (float32, float16, or int8 between Q and DQ, whose zero points are
-            taken out); sizes that it leaves open become those of the spec.
+        onnx: a serialised graph with typed weights (float32, float16, or int8 between Q and DQ without zero points, as
+            `to_int8` gives it); sizes that it leaves open become those of the spec.
         path: an existing engine there is replaced.
         device: the GPU of this machine that the engine is for.
         capabilities: build for GPUs of these compute capabilities instead ("8.6"), wherever they are: needs
@@ -50,7 +48,6 @@ def write_engine(
     Raises:
         ConfigError: the name does not end in .engine.
         SinkError: it cannot be written, or the disk is full; nothing is left of it.
-        ModelError: an int8 graph whose weights are not symmetric.
         EngineError: no GPU and no capabilities, no TensorRT, or TensorRT refuses the graph.
     """
     if path.suffix != SUFFIX:
@@ -63,17 +60,16 @@ def write_engine(
     shape = (1, 3, *spec.input_hw)
     profile = {names[0]: (shape, shape, shape)}
     key = key_of(trt, hashlib.sha256(onnx).hexdigest(), profile, options, gpu)
-    arithmetic = _arithmetic(onnx)
     with bar_unless(progress, spec.name) as told:
         plan = build_plan(
-            to_symmetric(onnx) if arithmetic == "int8" else onnx,
+            onnx,
             profile,
             trt=trt,
             options=options,
             timing_cache=EngineCache().timing_cache(key),
             progress=told,
         )
-    record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, arithmetic, defect)
+    record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, _arithmetic(onnx), defect)
     try:
         write_plan(path, plan, record)
     except OSError as error:

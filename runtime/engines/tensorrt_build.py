@@ -111,9 +111,9 @@ def _parser_error(parser: Any, error: Any) -> str:
     operator, node = error.node_operator(), error.node_name()
     where = f" at {operator} {node!r}" if operator else ""
     unknown = f"it has no operator {operator}: " if operator and not parser.supports_operator(operator) else ""
-    # NNCF's int8 has them: CPUs like them, TensorRT does not.
+    # Other exporters' int8 has them: CPUs like them, TensorRT does not.
     offset = operator in ("QuantizeLinear", "DequantizeLinear") and "zero point" in error.desc()
-    hint = "; segrt export --int8 --to engine writes int8 without zero points" if offset else ""
+    hint = "; segrt export --int8 writes int8 without zero points" if offset else ""
     return f"{unknown}{one_line(error.desc())}{where}{hint}"
 
 

@@ -5,6 +5,7 @@ from hashlib import sha256
 from itertools import product
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tests.runtime.engines import fake_trt
@@ -14,7 +15,6 @@ from segrt.export.engine import write_engine
 from segrt.export.fp16 import to_fp16
 from segrt.export.int8 import to_int8
 from segrt.export.onnx import to_onnx
-from segrt.export.symmetric import to_symmetric
 from segrt.runtime.engines.tensorrt_build import build_plan, parse
 from segrt.runtime.engines.tensorrt_package import make
 from segrt.runtime.plan_file import read_plan, read_record
@@ -56,7 +56,6 @@ def graphs():
 )
 def test_every_exported_graph_parses_and_builds_and_keeps_its_types(network, export, graphs, rtx):
     data = graphs(network, export)
-    data = to_symmetric(data) if export == "int8" else data
     parsed, _ = parse(data, trt=rtx, builder=make(rtx, "Builder"))
     layers = [parsed.get_layer(index) for index in range(parsed.num_layers)]
     convolutions = [layer for layer in layers if layer.type == rtx.LayerType.CONVOLUTION]
@@ -71,10 +70,17 @@ def test_every_exported_graph_parses_and_builds_and_keeps_its_types(network, exp
     assert len(build_plan(data, {"image": (shape,) * 3}, trt=rtx)) > 10_000
 
 
-def test_int8_for_cpus_is_refused_by_tensorrt_and_becomes_an_engine_all_the_same(graphs, rtx, tmp_path):
+def test_int8_with_zero_points_which_others_write_is_refused_with_the_mend(graphs, rtx):
+    model = onnx.load_from_string(graphs("U-Net", "int8"))
+    first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    zero = next(tensor for tensor in model.graph.initializer if tensor.name == first.input[2])
+    zero.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(zero) + np.int8(3), zero.name))
+    with pytest.raises(EngineError, match=r"zero point.*; segrt export --int8 writes int8 without zero points"):
+        build_plan(model.SerializeToString(), trt=rtx)
+
+
+def test_int8_becomes_an_engine(graphs, rtx, tmp_path):
     data = graphs("U-Net", "int8")
-    with pytest.raises(EngineError, match=r"zero point.*; segrt export --int8 --to engine writes int8 without zero"):
-        build_plan(data, trt=rtx)
     write_engine(data, SPEC, tmp_path / "x.engine", capabilities=("8.9",))
     record = read_record(tmp_path / "x.engine")
     assert record.arithmetic == "int8"
