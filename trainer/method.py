@@ -92,8 +92,8 @@ class ReviseConfig:
     weight: str = "median"  # w = min(1, D(x, z) / median over trusted of D(x, t)); "raw": w = D(x, z)
     score: str = "discriminator"  # what is read as trust: "discriminator", the paper's; "agreement" of the image
     # network with the revised label (soft minimum of its likelihood); "both", their product; "kept", the mean IoU of
-    # the given label with the revised one; "confidence", the label network's own, class by class (segrt+)
-    power: float = 1.0  # of the weight: above 1 it tells more strongly between samples (segrt+)
+    # the given label with the revised one (segrt+); "confidence", the label network's own, class by class
+    power: float = 1.0  # of the weight: above 1 it tells more strongly between samples
     guide: float = 0.0  # weight of the image network's opinion in the revised label, 0..1 (segrt+)
 
 
