@@ -27,6 +27,7 @@ class Sample:
     mask: Path
     trusted: bool = True
     truth: Path | None = None  # of a noisy sample where it is known: for measuring alone
+    second: Path | None = None  # of a trusted sample that was annotated by the noisy annotator too: that label
 
     @property
     def name(self) -> str:

@@ -10,6 +10,16 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class SegmentConfig:
+    """S1, the image network on trusted labels; what is not here is in [supervised]."""
+
+    start: str = ""  # a checkpoint of the same network, whose weights are the first ones; empty: fresh. Where few
+    # labels are trusted, what S0 has seen of all pictures is worth more than their labels' errors cost
+    iterations: int = 0  # 0: as many as [supervised] says
+    lr_scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class DualConfig:
     """The label network and the recurrent link that ties it to the image network's decoder (paper, figure 2)."""
 
@@ -62,6 +72,8 @@ class CorrectConfig:
     fold_share: float = 0.5  # iterations of each fold's network, as a share of supervised.iterations
     snapshot_share: float = 0.3  # of S1's iterations, at which the snapshot is taken
     temperature: float = 2.0  # of the predictions' softmax
+    second: bool = False  # a trusted sample that has a mask in data.noisy too is shown with it beside the synthetic
+    # ones: the very errors that are to be mended, where an annotator or a rule labelled everything
     variants: int = 3  # synthetic re-annotations per trusted picture
     holdout: float = 0.1  # share of trusted pictures kept out of S2..S4, on which revision is judged
 
@@ -118,6 +130,7 @@ class FinetuneConfig:
 class MethodConfig:
     """Everything beyond the first, supervised stage."""
 
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
     dual: DualConfig = field(default_factory=DualConfig)
     correct: CorrectConfig = field(default_factory=CorrectConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
@@ -178,6 +191,8 @@ def problems(method: MethodConfig) -> list[str]:
         if not isinstance(iterations, int) or iterations < 1:
             found.append(f"method.{stage}.iterations must be 1 or more, found {iterations}")
     for key, holds, wanted in (
+        ("segment.iterations", method.segment.iterations >= 0, "0 or more"),
+        ("segment.lr_scale", method.segment.lr_scale > 0, "above 0"),
         ("correct.variants", method.correct.variants >= 1, "1 or more"),
         ("correct.temperature", method.correct.temperature > 0, "above 0"),
         ("correct.lr_scale", method.correct.lr_scale > 0, "above 0"),

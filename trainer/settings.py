@@ -43,6 +43,8 @@ class DataConfig:
     cache: str = ""  # folder for drawn masks and frames of videos; empty: .segrt in root
     noisy: str = ""  # folder of other masks by the pictures' names, relative to the training split; empty: none. With
     # a * several annotators' folders: each sample gets one of its masks there, drawn by the seed
+    truth_known: bool = True  # whether masks of samples that are not trusted are right, for measuring alone; false:
+    # nobody knows what is
     trusted: str = "all"  # "all", "list" (of names), "rule" (the two annotations agree) or "fraction"; see TRUSTED
     trusted_list: str = "trusted.txt"  # one name per line, without suffix, relative to the training split
     trusted_iou: float = 0.95  # the paper's: a re-annotation below it counts as noisy
@@ -71,7 +73,8 @@ class NetworkConfig:
     width: int = 64  # channels of the finest decoder map
     depth: int = 4  # decoder scales of the U-Nets, the paper's n; other networks have a fixed depth
     weights: str = ""  # file with encoder weights by layer name; empty: random
-    frozen: tuple[str, ...] = ()  # parts that keep their first weights, e.g. "encoder.conv1": edges need no relearning
+    frozen: tuple[str, ...] = ()  # parts that keep their first weights, e.g. "encoder.conv1" or "encoder.fire[23]":
+    # edges need no relearning
 
 
 @dataclass(frozen=True)

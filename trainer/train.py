@@ -56,18 +56,41 @@ def run_stage(stage: str, config: Config, out: Path, start: Checkpoint | None = 
     elif start is None:
         start = _start_of(stage, config, out)
     else:  # first weights: never an interrupted run to go on with
-        start = replace(start, groups=handed_on(start))
+        start = as_first_weights(start)
     if stage == "revise":
         revise.run(config, own, start)
         return own / RECORDS
     if stage == "finetune":
         finetune.run(config, own, start, out / "revise")
     elif stage == "segment":
-        trusted = replace(config, supervised=replace(config.supervised, samples="trusted"))
-        supervised.run(trusted, own, start, stage)
+        supervised.run(on_trusted(config), own, start, stage)
     else:
         RUN[stage](config, own, start)
     return own / MODEL
+
+
+def first_weights(stage: str, config: Config) -> Checkpoint | None:
+    """What S1 starts from where [method.segment] names a checkpoint; None: from fresh weights.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    path = config.method.segment.start
+    return as_first_weights(load(Path(path))) if stage == "segment" and path else None
+
+
+def as_first_weights(checkpoint: Checkpoint) -> Checkpoint:
+    """What another run left, without what would make it look like this stage's own, interrupted."""
+    return replace(checkpoint, groups=handed_on(checkpoint))
+
+
+def on_trusted(config: Config) -> Config:
+    """The settings of S1: those of [supervised], on trusted samples, as [method.segment] changes them."""
+    loop, own = config.supervised, config.method.segment
+    iterations = own.iterations or loop.iterations
+    return replace(
+        config, supervised=replace(loop, samples="trusted", iterations=iterations, lr=loop.lr * own.lr_scale)
+    )
 
 
 RUN: dict[str, Callable[[Config, Path, Checkpoint | None], Checkpoint]] = {
@@ -146,7 +169,7 @@ def is_there(stage: str, out: Path) -> bool:
 
 def _start_of(stage: str, config: Config, out: Path) -> Checkpoint | None:
     if stage in ("supervised", "segment"):
-        return None
+        return first_weights(stage, config)
     needed = BEFORE[stage]
     if stage == "finetune" and config.method.soft_targets:
         needed = "adversarial"  # soft targets are the corrector's own answers

@@ -41,8 +41,9 @@ def open_data(config: Config) -> tuple[Folder, Folder]:
 def divide(folder: Folder, data: DataConfig, seed: int, background: int = 0, elsewhere: Collection[str] = ()) -> Folder:
     """Give every sample its label and say whether it is trusted.
 
-    A trusted sample keeps its mask. Another gets the noisy one, and its mask becomes the truth, for measuring alone;
-    without a folder of noisy masks, its mask is the noisy label and the truth is unknown.
+    A trusted sample keeps its mask, and beside it the noisy one where there is one. Another gets the noisy one, and its
+    mask becomes the truth, for measuring alone, where the settings say that it is known; without a folder of noisy
+    masks, its mask is the noisy label and the truth is unknown.
 
     Args:
         background: the class that does not count where two annotations are compared; -1: all do.
@@ -60,7 +61,9 @@ def divide(folder: Folder, data: DataConfig, seed: int, background: int = 0, els
     else:
         trusted = _share(groups(folder, data), data.trusted_fraction, (seed, _TRUSTED))
     samples = tuple(
-        sample if sample.name in trusted else _noisy(sample, second if data.noisy else None, folder, data)
+        replace(sample, second=second.get(sample.name))
+        if sample.name in trusted
+        else _noisy(sample, second if data.noisy else None, folder, data)
         for sample in folder.samples
     )
     if not any(sample.trusted for sample in samples):
@@ -164,7 +167,8 @@ def _noisy(sample: Sample, second: dict[str, Path] | None, folder: Folder, data:
     if sample.name not in second:
         expected = folder.path / data.noisy / f"{sample.name}.png"
         raise DataError(f"{sample.image} has no noisy mask: expected {expected}; add it or name the sample as trusted")
-    return replace(sample, trusted=False, mask=second[sample.name], truth=sample.mask)
+    truth = sample.mask if data.truth_known else None
+    return replace(sample, trusted=False, mask=second[sample.name], truth=truth)
 
 
 def _listed(folder: Folder, data: DataConfig, elsewhere: Collection[str]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..formats import format_of
 from ..stages import adversarial, correct, discriminate, finetune, revise, supervised
 from ..stages.revise import RECORDS, Revised, read_records
 from ..stages.setup import LAST, MODEL
-from ..train import BEFORE
+from ..train import BEFORE, first_weights, on_trusted
 from .table import Row, Table, stage_key
 
 Say = Callable[[str], None]
@@ -83,7 +83,7 @@ def run_row(table: Table, row: Row, seed: int, out: Path, say: Say) -> dict[str,
 def run_stage(stage: str, config: Config, done: dict[str, Done], stages: Path, say: Say) -> Done:
     """Run a stage from those in `done`, resume it, or find it finished."""
     if stage == "segment":
-        config = replace(config, supervised=replace(config.supervised, samples="trusted"))
+        config = on_trusted(config)
     before = _before(stage, done, config)
     key = stage_key(stage, config, "+".join(each.key for each in before))
     folder = stages / key
@@ -91,7 +91,9 @@ def run_stage(stage: str, config: Config, done: dict[str, Done], stages: Path, s
     if (folder / (RECORDS if stage == "revise" else MODEL)).is_file():
         return result
     say(f"{stage}, seed {config.seed}: {folder}")
-    start = load(folder / LAST) if (folder / LAST).is_file() else before[0].checkpoint() if before else None
+    start = load(folder / LAST) if (folder / LAST).is_file() else None
+    if start is None:
+        start = before[0].checkpoint() if before else first_weights(stage, config)
     if stage in ("supervised", "segment"):
         supervised.run(config, folder, start, stage)
     elif stage == "revise":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,8 +16,13 @@ from segrt.runtime.errors import ConfigError
 from segrt.runtime.spec import ColourOrder
 
 from ..settings import NetworkConfig
+from .efficientnet import MEAN as MEAN_LITE
+from .efficientnet import SIZES, EfficientNetLiteEncoder
+from .efficientnet import STD as STD_LITE
 from .encoder_unet import EncoderUNet
 from .light import LightNet
+from .liteseg import LiteSeg
+from .plain import PlainNet
 from .resnet import MEAN_RGB, STD_RGB, ResNet34Encoder
 from .squeezenet import MEAN_BGR, SqueezeNetEncoder
 from .unet import UNet
@@ -36,15 +43,26 @@ class Kind:
         return sum(self.std) / len(self.std) / 127.5
 
 
+_SQUEEZENET = (MEAN_BGR, (1.0, 1.0, 1.0), ColourOrder.BGR)
+
+
+def _lite_unet(size: int, classes: int, config: NetworkConfig) -> nn.Module:
+    encoder = EfficientNetLiteEncoder(size)
+    return EncoderUNet(encoder, encoder.channels_of(size), classes, config.width, config.depth)
+
+
+def _lite_light(size: int, classes: int, config: NetworkConfig) -> nn.Module:
+    encoder = EfficientNetLiteEncoder(size)
+    return LightNet(encoder, encoder.channels_of(size), classes, config.width)
+
+
 NETWORKS = {
     "unet": Kind(lambda classes, config: UNet(classes, config.width, config.depth)),
     "squeezenet_unet": Kind(
         lambda classes, config: EncoderUNet(
             SqueezeNetEncoder(), SqueezeNetEncoder.channels, classes, config.width, config.depth
         ),
-        MEAN_BGR,
-        (1.0, 1.0, 1.0),
-        ColourOrder.BGR,
+        *_SQUEEZENET,
     ),
     "resnet34_unet": Kind(
         lambda classes, config: EncoderUNet(
@@ -53,7 +71,14 @@ NETWORKS = {
         MEAN_RGB,
         STD_RGB,
     ),
-    "light": Kind(lambda classes, config: LightNet(classes, config.width), MEAN_BGR, (1.0, 1.0, 1.0), ColourOrder.BGR),
+    "light": Kind(
+        lambda classes, config: LightNet(SqueezeNetEncoder(), SqueezeNetEncoder.channels, classes, config.width),
+        *_SQUEEZENET,
+    ),
+    "liteseg": Kind(lambda classes, config: LiteSeg(classes, config.width)),
+    "plain": Kind(lambda classes, config: PlainNet(classes, config.width)),
+    **{f"lite{size}_unet": Kind(partial(_lite_unet, size), MEAN_LITE, STD_LITE) for size in SIZES},
+    **{f"lite{size}_light": Kind(partial(_lite_light, size), MEAN_LITE, STD_LITE) for size in SIZES},
 }
 
 
@@ -79,11 +104,11 @@ def build_network(config: NetworkConfig, classes: int, *sizes_hw: tuple[int, int
         if any(length % multiple for length in size_hw):
             raise ConfigError(f"network {config.name!r} needs sizes that are multiples of {multiple}, found {size_hw}")
     for part in config.frozen:
-        parameters = [p for name, p in network.named_parameters() if name.startswith(part + ".")]
-        if not parameters:
+        modules = _parts(network, part)
+        if not modules:
             raise ConfigError(f"network.frozen names {part!r}, but network {config.name!r} has no such part")
-        for parameter in parameters:
-            parameter.requires_grad_(False)
+        for module in modules:
+            module.requires_grad_(False)
     return network
 
 
@@ -91,7 +116,13 @@ def training_mode(network: nn.Module, config: NetworkConfig) -> None:
     """Batch norms learn from each batch, but for those of frozen parts."""
     network.train()
     for part in config.frozen:
-        network.get_submodule(part).eval()
+        for module in _parts(network, part):
+            module.eval()
+
+
+def _parts(network: nn.Module, pattern: str) -> list[nn.Module]:
+    """The modules whose dotted name is, or as a shell pattern matches, `pattern`."""
+    return [module for name, module in network.named_modules() if name and fnmatchcase(name, pattern)]
 
 
 def load_encoder(network: nn.Module, config: NetworkConfig) -> None:
@@ -106,7 +137,7 @@ def load_encoder(network: nn.Module, config: NetworkConfig) -> None:
     encoder = getattr(network, "encoder", None)
     if isinstance(encoder, SqueezeNetEncoder):
         encoder.load_npz(config.weights)
-    elif isinstance(encoder, ResNet34Encoder):
+    elif isinstance(encoder, (ResNet34Encoder, EfficientNetLiteEncoder)):
         encoder.load(config.weights)
     else:
         raise ConfigError(f"network.weights is given, but network {config.name!r} has no encoder that reads it")

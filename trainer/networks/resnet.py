@@ -5,18 +5,15 @@ He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (CVPR 2016),
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segrt.runtime.errors import ModelError
 
 from .blocks import init_weights
+from .state_file import read_state
 
 MEAN_RGB = (123.675, 116.28, 103.53)
 """With `STD_RGB`, what torchvision's weights expect of RGB bytes: its 0.485, 0.456, 0.406 and 0.229, 0.224, 0.225."""
@@ -81,7 +78,13 @@ class ResNet34Encoder(nn.Module):
         Raises:
             ModelError: the file cannot be read, or its weights are another network's; names the first difference.
         """
-        found = {name: value for name, value in _read(Path(path)).items() if not name.startswith("fc.")}
+        found = {
+            name: value
+            for name, value in read_state(
+                Path(path), "the tensors of torchvision's resnet34 as .safetensors or .pth"
+            ).items()
+            if not name.startswith("fc.")
+        }
         state = self.state_dict()
         for name, own in state.items():
             if name not in found:
@@ -100,27 +103,3 @@ class ResNet34Encoder(nn.Module):
 def _layer(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
     first = BasicBlock(inputs, outputs, stride)
     return nn.Sequential(first, *(BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)))
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """Tensors by name."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        found: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except OSError as error:
-        raise ModelError(f"the weights {path} cannot be read: {error.strerror or error}") from None
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError):  # torch's are long
-        raise ModelError(
-            f"the weights {path} cannot be read: expected the tensors of torchvision's resnet34 as .safetensors or .pth"
-        ) from None
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ModelError(
-            f"the weights {path} are no state dict: expected tensors by name, as torchvision publishes them"
-        )
-    return found

@@ -13,6 +13,15 @@ from segrt.trainer.networks.resnet import ResNet34Encoder
 from segrt.trainer.networks.squeezenet import SqueezeNetEncoder, _stored_name
 from segrt.trainer.networks.unet import UNet
 
+STRIDES = {
+    "unet": 1, "light": 4, "squeezenet_unet": 2, "resnet34_unet": 2, "liteseg": 4, "plain": 4,
+    **{f"lite{size}_unet": 2 for size in (0, 1, 2)}, **{f"lite{size}_light": 4 for size in (0, 1, 2)},
+}  # fmt: skip
+
+
+def test_every_network_is_tested():
+    assert set(STRIDES) == set(NETWORKS)
+
 
 def test_measuring_a_network_leaves_it_as_it_was():
     network = UNet(2, 4, 1)
@@ -22,7 +31,7 @@ def test_measuring_a_network_leaves_it_as_it_was():
     assert not network.head._forward_hooks
 
 
-@pytest.mark.parametrize(("name", "stride"), [("unet", 1), ("light", 4), ("squeezenet_unet", 2), ("resnet34_unet", 2)])
+@pytest.mark.parametrize(("name", "stride"), STRIDES.items())
 @pytest.mark.parametrize("size_hw", [(64, 96), (32, 32)])
 def test_logits_have_a_fixed_share_of_the_inputs_size(name, stride, size_hw):
     network = build_network(NetworkConfig(name=name, width=4), 3, size_hw).eval()
@@ -41,7 +50,7 @@ def test_a_fresh_network_is_undecided(name):
     assert probabilities.mean((0, 2, 3)).sub(0.25).abs().max() < 0.1
 
 
-@pytest.mark.parametrize("name", ["unet", "squeezenet_unet", "resnet34_unet"])
+@pytest.mark.parametrize("name", ["unet", "squeezenet_unet", "resnet34_unet", "lite0_unet"])
 @pytest.mark.parametrize("depth", [2, 3, 4, 5])
 def test_decoder_maps_are_what_the_link_is_told(name, depth):
     network = build_network(NetworkConfig(name=name, width=2, depth=depth), 2).eval()
@@ -112,3 +121,12 @@ def test_an_encoder_starts_from_the_file_that_the_settings_name(tmp_path, name, 
     load_encoder(network, config)
     assert torch.equal(network.encoder.conv1.weight, stored)
     assert torch.equal(network.head.weight, head)
+
+
+def test_parts_are_frozen_by_a_pattern():
+    config = NetworkConfig("lite0_light", 8, frozen=("encoder.stages.[45].*.depthwise.0",))
+    network = build_network(config, 2)
+    stages = network.encoder.stages
+    assert not stages[4][0].depthwise[0].weight.requires_grad
+    assert stages[4][0].depthwise[1].weight.requires_grad  # the batch norm behind it
+    assert stages[3][0].depthwise[0].weight.requires_grad

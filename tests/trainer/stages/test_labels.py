@@ -1,5 +1,9 @@
+from dataclasses import replace
+
+import pytest
 from tests.trainer.chain import Chain
 
+from segrt.runtime.errors import ConfigError
 from segrt.trainer.config import with_overrides
 from segrt.trainer.stages.labels import open_labels, split_held_out
 from segrt.trainer.stages.setup import set_up
@@ -42,3 +46,20 @@ def test_all_stages_of_a_run_or_a_table_share_one_copy_of_the_wrong_labels(chain
     assert second == first
     assert all(paths[0].read_bytes() == b"kept" for paths in second.values())
     assert [path.name for path in tmp_path.iterdir()] == ["synthetic"]
+
+
+def test_a_trusted_sample_is_shown_with_its_own_second_label_where_that_is_wanted(chain: Chain, tmp_path):
+    config = with_overrides(chain.config, ["method.correct.second=true"])
+    labels = open_labels(set_up(config), tmp_path / "correct")
+    for name, paths in labels.variants.items():
+        assert paths[0].parent.name == "noisy"
+        assert paths[0].stem == name
+        assert len(paths) == 2  # and the synthetic one
+
+
+def test_second_labels_that_are_nowhere_are_named(chain: Chain, tmp_path):
+    config = with_overrides(chain.config, ["method.correct.second=true"])
+    setup = set_up(config)
+    without = tuple(replace(sample, second=None) for sample in setup.train.samples)
+    with pytest.raises(ConfigError, match=r"method\.correct\.second is true, but no trusted sample"):
+        open_labels(replace(setup, train=replace(setup.train, samples=without)), tmp_path / "correct")
