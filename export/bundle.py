@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import segrt
-from segrt.runtime import verification
-from segrt.runtime.archive import MANIFEST
-from segrt.runtime.bundle import CARD, REPORT, SCHEMA, SPEC, open_bundle
+from segrt.runtime.bundles import verification
+from segrt.runtime.bundles.archive import MANIFEST
+from segrt.runtime.bundles.bundle import CARD, REPORT, SCHEMA, SPEC, open_bundle
+from segrt.runtime.bundles.parity import Golden
+from segrt.runtime.bundles.picture import worst_picture
+from segrt.runtime.bundles.report import PRECISIONS, GateReport, Limits
 from segrt.runtime.errors import ModelError, SinkError
-from segrt.runtime.gate_report import PRECISIONS, GateReport, Limits
-from segrt.runtime.parity import Golden
-from segrt.runtime.parity_picture import worst_picture
 from segrt.runtime.sinks.files import PartFile, cannot_write
 from segrt.runtime.spec import ModelSpec
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segrt.runtime.api import open as open_model
+from segrt.runtime.bundles.parity import Golden, Measured, measure
+from segrt.runtime.bundles.report import PRECISIONS, GateReport, Limits
 from segrt.runtime.engines import available, choose
 from segrt.runtime.engines.base import Engine, EngineInfo, Layout
 from segrt.runtime.errors import EngineError, ModelError
-from segrt.runtime.gate_report import PRECISIONS, GateReport, Limits
-from segrt.runtime.parity import Golden, Measured, measure
 from segrt.runtime.segmenter import Segmenter
 from segrt.runtime.spec import ModelSpec
 from segrt.trainer.settings import ExportConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import verification
+from .bundles import verification
 from .engines import choose, open_engine
 from .errors import EngineError, SourceError, one_of
 from .model import Model, load

@@ -105,11 +105,11 @@ def _engine_rows(path: Path) -> list[tuple[str, str]]:
 
 
 def _bundle_rows(path: Path) -> list[tuple[str, str]]:
-    from ..bundle import CARD, open_bundle
+    from ..bundles.bundle import CARD, open_bundle
+    from ..bundles.report import percent
+    from ..bundles.verification import passed_here
     from ..engines import choose
     from ..errors import EngineError
-    from ..gate_report import percent
-    from ..verification import passed_here
 
     bundle = open_bundle(path)
     sizes = (f"{precision} {bundle.entries[name].size / 1e6:.1f} MB" for precision, name in bundle.graphs.items())

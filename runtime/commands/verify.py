@@ -15,8 +15,8 @@ from . import EXIT_DONE, EXIT_FAILED
 from ._options import add_precision
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
-    from ..parity import Golden, Measured
+    from ..bundles.bundle import Bundle
+    from ..bundles.parity import Golden, Measured
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,9 +40,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Verify one engine or several; returns the exit status."""
-    from .. import verification
-    from ..bundle import open_bundle
-    from ..gate_report import table
+    from ..bundles import verification
+    from ..bundles.bundle import open_bundle
+    from ..bundles.report import table
     from ..sinks.files import PartFile
 
     bundle = open_bundle(options.bundle)
@@ -104,7 +104,7 @@ def _backends(options: argparse.Namespace) -> list[str]:
 
 def _measure(bundle: Bundle, golden: tuple[Golden, ...], backend: str, options: argparse.Namespace) -> Measured:
     from ..api import open_unchecked
-    from ..parity import measure
+    from ..bundles.parity import measure
 
     opened = open_unchecked(bundle.path, backend=backend, device=options.device, precision=options.precision)
     segment, model = opened
@@ -117,7 +117,7 @@ def _measure(bundle: Bundle, golden: tuple[Golden, ...], backend: str, options: 
 def _report(bundle: Bundle, measured: list[Measured], problems: list[str]) -> dict[str, Any]:
     from segrt import __version__
 
-    from ..verification import machine
+    from ..bundles.verification import machine
 
     rows = [{**each.row.to_dict(), "machine": machine(each.row.device)} for each in measured]
     return {
@@ -140,7 +140,7 @@ def _report(bundle: Bundle, measured: list[Measured], problems: list[str]) -> di
 def _picture(bundle: Bundle, measured: list[Measured]) -> bytes:
     import cv2
 
-    from ..parity_picture import worst_picture
+    from ..bundles.picture import worst_picture
 
     worst = min(measured, key=lambda each: each.row.margin)
     return cv2.imencode(".png", worst_picture(worst, bundle.spec))[1].tobytes()

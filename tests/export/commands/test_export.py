@@ -11,7 +11,7 @@ import segrt
 from segrt import ModelSpec
 from segrt.cli import main
 from segrt.export.onnx import to_onnx
-from segrt.runtime.bundle import open_bundle
+from segrt.runtime.bundles.bundle import open_bundle
 from segrt.runtime.spec import SPEC_KEY
 from segrt.trainer.checkpoint import Checkpoint, save, spec_of
 from segrt.trainer.config import Config, InputConfig, NetworkConfig

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .gate_report import percent
-from .overlay import Overlay
+from ..overlay import Overlay
+from ..spec import ModelSpec
+from ..types import UNSEEN, Frame, Mask, Segmentation
 from .parity import Measured
-from .spec import ModelSpec
-from .types import UNSEEN, Frame, Mask, Segmentation
+from .report import percent
 
 _DIFFERS = (255, 0, 255)  # BGR: a colour that no default palette has
 _WIDTHS = 320, 640  # of one of the four panels, in pixels: captions need room, and screens are no wider

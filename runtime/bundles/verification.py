@@ -13,16 +13,16 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cache import cache_path
-from .engines.base import EngineInfo
-from .errors import SinkError
-from .gate_report import Row
-from .machine import cpu_name
-from .sinks.files import PartFile, cannot_write
+from ..cache import cache_path
+from ..engines.base import EngineInfo
+from ..errors import SinkError
+from ..machine import cpu_name
+from ..sinks.files import PartFile, cannot_write
+from .report import Row
 
 if TYPE_CHECKING:
+    from ..model import Model
     from .bundle import Bundle
-    from .model import Model
 
 
 def doubt(model: Model, info: EngineInfo) -> str | None:

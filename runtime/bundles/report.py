@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .errors import ModelError
+from ..errors import ModelError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """The graphs that a bundle may hold, by the numbers that most of their arithmetic is done in."""
