@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 _BY_SUFFIX = {".segrt": "bundle", ".onnx": "onnx", ".engine": "engine", "": "triton"}
 
+_NOT_JUDGED = (
+    "NOT JUDGED: its graph passed, but no GPU of this machine runs the engine itself. On the machine that will, with a "
+    "bundle of the same checkpoint: segrt verify BUNDLE --engine {path}"
+)
+
 Told = Callable[[str], None]
 
 
@@ -107,16 +112,24 @@ def _onnx(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, 
 
 
 def _engine(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
-    from ..engine import write_engine
+    from ..engine import make_engine
+    from ..gate import run_gate
 
-    _gate(options.output, graphs, pictures, told)
-    capabilities = tuple(options.gpu.split(",")) if options.gpu else ()
+    path: Path = options.output
+    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told)
     told("TensorRT builds")
-    data = _only_graph(graphs)
-    key = write_engine(
-        data, graphs.spec, options.output, device=options.device, capabilities=capabilities, defect=graphs.defect
+    made = make_engine(
+        path,
+        graphs.spec,
+        graphs.onnx,
+        gate,
+        device=options.device,
+        capabilities=tuple(options.gpu.split(",")) if options.gpu else (),
+        defect=graphs.defect,
+        show=_show,
     )
-    return f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, for {key}"
+    written = f"{path}: {path.stat().st_size / 1e6:.1f} MB, for {made.key}"
+    return written if made.judged else f"{written}\n{_NOT_JUDGED.format(path=path)}"
 
 
 def _triton(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:

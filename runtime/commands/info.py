@@ -85,6 +85,7 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
 
 
 def _engine_rows(path: Path) -> list[tuple[str, str]]:
+    from ..bundles.verification import passed_here
     from ..plan_file import read_plan, read_record
 
     record = read_record(path)
@@ -99,6 +100,7 @@ def _engine_rows(path: Path) -> list[tuple[str, str]]:
         ("built from", f"{record.source} (SHA-256 of the .onnx {key.onnx_sha256})"),
         ("shapes", key.profile),
         ("options", key.options),
+        ("verified here", "; ".join(passed_here(record)) or f"nothing yet: segrt verify BUNDLE --engine {path}"),
         *others,
         *([("DEFECT", record.defect)] if record.defect else []),
     ]
