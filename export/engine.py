@@ -19,12 +19,13 @@ from segrt.runtime.engines.engine_cache import EngineCache
 from segrt.runtime.engines.tensorrt_build import BuildOptions, build_plan
 from segrt.runtime.engines.tensorrt_package import RTX, Gpu, load_package, name_of, package_for, probe
 from segrt.runtime.engines.tensorrt_plan import key_of, why_not_here
-from segrt.runtime.errors import ConfigError, EngineError, ModelError, SinkError
+from segrt.runtime.errors import ConfigError, EngineError, SinkError
 from segrt.runtime.plan_file import SUFFIX, PlanKey, PlanRecord, move_plan, read_record, write_plan
 from segrt.runtime.sinks.files import cannot_write, check_folder
 from segrt.runtime.spec import ModelSpec
 
 from .gate import Gate
+from .verdict import let_through
 
 
 class Made(NamedTuple):
@@ -54,7 +55,8 @@ def make_engine(
         device, capabilities, defect: as for `write_engine`.
         show: is given the gate's table, with the engine's row where there is one; before a refusal too.
     Raises:
-        ModelError: a graph or the engine is below its limit; an older engine of the name is kept.
+        ModelError: a graph or the engine is below its limit; nothing is written but a picture, and an older engine of
+            the name is kept.
         EngineError, SinkError: as `write_engine` says, or the verdict cannot be remembered.
     """
     found = gate
@@ -63,12 +65,10 @@ def make_engine(
         nonlocal found
         if _runs_here(built, device):
             found = gate.joined_by(measure_engine(built, gate.golden, gate.report.limits, device))
-        show(found.report.table())
-        _refuse(path, found)
+        let_through(path, spec, found, show)
 
     if gate.report.refusals:  # better now than after minutes
-        show(gate.report.table())
-        _refuse(path, gate)
+        let_through(path, spec, gate, show)
     onnx = list(graphs.values())[-1]
     key = write_engine(onnx, spec, path, device=device, capabilities=capabilities, defect=defect, judge=judge)
     if found is not gate:
@@ -148,11 +148,6 @@ def _runs_here(path: Path, device: str) -> bool:
         return not why_not_here(key, load_package(key.package), probe(device))
     except EngineError:  # no GPU: an ordinary machine
         return False
-
-
-def _refuse(path: Path, gate: Gate) -> None:
-    if refused := gate.report.refusals:
-        raise ModelError(f"{path} is refused: {'; '.join(refused)}")
 
 
 def _arithmetic(data: bytes) -> str:

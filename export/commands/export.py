@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segrt.runtime.errors import ConfigError, ModelError, SinkError
-from segrt.runtime.sinks.files import check_folder
+from segrt.runtime.errors import ConfigError
+from segrt.runtime.sinks.files import check_folder, write_whole
 
 if TYPE_CHECKING:
     from ..golden import Picture
@@ -96,18 +96,9 @@ def _bundle(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture
 
 
 def _onnx(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
-    from segrt.runtime.sinks.files import PartFile, cannot_write
-
     _gate(options.output, graphs, pictures, told)
-    data = _only_graph(graphs)
-    part = PartFile(options.output)
-    try:
-        part.path.write_bytes(data)
-        part.finish()
-    except OSError as error:
-        raise SinkError(cannot_write(options.output, error)) from None
-    finally:
-        part.discard()
+    data = list(graphs.onnx.values())[-1]  # what was asked for: fp32 always comes first and is there to judge by
+    write_whole(options.output, lambda part: part.write_bytes(data))
     return f"{options.output}: {len(data) / 1e6:.1f} MB"
 
 
@@ -144,16 +135,10 @@ _WRITERS = {"bundle": _bundle, "onnx": _onnx, "engine": _engine, "triton": _trit
 
 def _gate(path: Path, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> None:
     from ..gate import run_gate
+    from ..verdict import let_through
 
-    report = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told).report
-    _show(report.table())
-    if report.refusals:
-        raise ModelError(f"{path} is refused: {'; '.join(report.refusals)}")
-
-
-def _only_graph(graphs: Graphs) -> bytes:
-    """The graph that was asked for: the last, for fp32 always comes first and is there to judge by."""
-    return list(graphs.onnx.values())[-1]
+    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told)
+    let_through(path, graphs.spec, gate, _show)
 
 
 def _show(table: str) -> None:

@@ -38,6 +38,11 @@ def worst_picture(measured: Measured, spec: ModelSpec) -> NDArray[np.uint8]:
     return np.vstack([np.hstack(panels[:2]), np.hstack(panels[2:])])
 
 
+def worst_png(measured: Measured, spec: ModelSpec) -> bytes:
+    """`worst_picture` as a PNG file."""
+    return cv2.imencode(".png", worst_picture(measured, spec))[1].tobytes()
+
+
 def _over(image: NDArray[np.uint8], mask: Mask, spec: ModelSpec) -> NDArray[np.uint8]:
     draw = Overlay(spec, 0.6)
     return np.array(draw(Frame(np.ascontiguousarray(image), 0), Segmentation(mask)), np.uint8)

@@ -149,12 +149,9 @@ def _report(bundle: Bundle, measured: list[Measured], problems: list[str]) -> di
 
 
 def _picture(bundle: Bundle, measured: list[Measured]) -> bytes:
-    import cv2
+    from ..bundles.picture import worst_png
 
-    from ..bundles.picture import worst_picture
-
-    worst = min(measured, key=lambda each: each.row.margin)
-    return cv2.imencode(".png", worst_picture(worst, bundle.spec))[1].tobytes()
+    return worst_png(min(measured, key=lambda each: each.row.margin), bundle.spec)
 
 
 def _fill(part: Any, data: bytes) -> None:

@@ -83,7 +83,7 @@ def test_an_engine_whose_masks_are_wrong_never_takes_its_name(trt, folder, monke
     (line,) = printed.err.splitlines()
     assert "colours.engine is refused: engine on tensorrt: " in line
     assert "at least 99.95% are needed" in line
-    assert names(folder) == ["colours.engine", "colours.onnx"]
+    assert names(folder) == ["colours.engine", "colours.onnx", "colours.worst.png"]
     assert (folder / "colours.engine").read_bytes() == b"the old one"
 
 
