@@ -15,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import segrt
-from segrt.runtime import verification
-from segrt.runtime.archive import MANIFEST
-from segrt.runtime.bundle import CARD, REPORT, SCHEMA, SPEC, open_bundle
-from segrt.runtime.errors import ModelError, SinkError
-from segrt.runtime.gate_report import PRECISIONS, GateReport, Limits
-from segrt.runtime.parity import Golden
-from segrt.runtime.parity_picture import worst_picture
-from segrt.runtime.sinks.files import PartFile, cannot_write
+from segrt.runtime.bundles import verification
+from segrt.runtime.bundles.archive import MANIFEST
+from segrt.runtime.bundles.bundle import CARD, REPORT, SCHEMA, SPEC, open_bundle
+from segrt.runtime.bundles.parity import Golden
+from segrt.runtime.bundles.report import PRECISIONS, GateReport, Limits
+from segrt.runtime.sinks.files import write_whole
 from segrt.runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -46,7 +44,6 @@ def make_bundle(
     about: About | None = None,
     show: Callable[[str], None] = lambda text: None,
     progress: Callable[[str], None] = lambda text: None,
-    picture: Path | None = None,
 ) -> GateReport:
     """Gate the graphs and, where they pass, write the bundle; what passed here counts as verified here.
 
@@ -58,22 +55,16 @@ def make_bundle(
         about: for the model card.
         show: is given the gate's table, before a refusal too.
         progress: is told what comes next.
-        picture: where to write the worst frame as a PNG; None: only when refused, beside `path`.
     Raises:
-        ModelError: a graph is below its limit; nothing but the picture is written.
+        ModelError: a graph is below its limit; nothing is written but a picture of the worst frame, beside `path`.
         SinkError: `path` cannot be written; nothing of it stays.
     """
     from .card import About, model_card  # these need torch; to write a bundle nothing here does
     from .gate import run_gate
+    from .verdict import let_through
 
     gate = run_gate(spec, graphs, pictures, limits, network, progress)
-    show(gate.report.table())
-    refused = gate.report.refusals
-    if refused or picture is not None:
-        picture = picture or path.with_name(f"{path.stem}.worst.png")
-        _write(picture, lambda file: file.write_bytes(_png(worst_picture(gate.worst, spec))))
-    if refused:
-        raise ModelError(f"{path} is refused: {'; '.join(refused)}; the worst frame is drawn in {picture}")
+    let_through(path, spec, gate, show)
     write_bundle(path, spec, graphs, gate.golden, model_card(spec, graphs, gate.report, about or About()), gate.report)
     written = open_bundle(path)
     for row in gate.report.rows:
@@ -118,7 +109,7 @@ def write_bundle(
         "golden": frames,
         "entries": {n: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for n, data in files.items()},
     }
-    _write(path, lambda part: _pack(part, {MANIFEST: _json(manifest), **files}))
+    write_whole(path, lambda part: _pack(part, {MANIFEST: _json(manifest), **files}))
 
 
 def versions() -> dict[str, str]:
@@ -137,17 +128,6 @@ def _pack(part: Path, files: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
-
-
-def _write(path: Path, fill: Callable[[Path], object]) -> None:
-    part = PartFile(path)
-    try:
-        fill(part.path)
-        part.finish()
-    except OSError as error:
-        raise SinkError(cannot_write(path, error)) from None
-    finally:
-        part.discard()
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

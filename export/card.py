@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segrt.runtime.gate_report import GateReport
+from segrt.runtime.bundles.report import GateReport
 from segrt.runtime.spec import ModelSpec
 from segrt.trainer.checkpoint import Checkpoint
 

@@ -1,21 +1,79 @@
-"""A graph as a TensorRT engine: a plan for named GPUs, and beside it a JSON file that says for which."""
+"""A graph as a TensorRT engine: a plan for named GPUs, and beside it a JSON file that says for which.
+
+The gate judges the engine too, not only its graph: TensorRT picks other kernels for each GPU and build.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from segrt.runtime.bundles import verification
+from segrt.runtime.bundles.engine import measure_engine
 from segrt.runtime.engines.build_bar import bar_unless
 from segrt.runtime.engines.build_progress import Progress
 from segrt.runtime.engines.engine_cache import EngineCache
 from segrt.runtime.engines.tensorrt_build import BuildOptions, build_plan
 from segrt.runtime.engines.tensorrt_package import RTX, Gpu, load_package, name_of, package_for, probe
-from segrt.runtime.engines.tensorrt_plan import key_of
+from segrt.runtime.engines.tensorrt_plan import key_of, why_not_here
 from segrt.runtime.errors import ConfigError, EngineError, SinkError
-from segrt.runtime.plan_file import SUFFIX, PlanKey, PlanRecord, write_plan
+from segrt.runtime.plan_file import SUFFIX, PlanKey, PlanRecord, move_plan, read_record, write_plan
 from segrt.runtime.sinks.files import cannot_write, check_folder
 from segrt.runtime.spec import ModelSpec
+
+from .gate import Gate
+from .verdict import let_through
+
+
+class Made(NamedTuple):
+    """An engine that was written."""
+
+    key: PlanKey
+    judged: bool  # golden frames went through it here; else no GPU of this machine runs it
+
+
+def make_engine(
+    path: Path,
+    spec: ModelSpec,
+    graphs: Mapping[str, bytes],
+    gate: Gate,
+    *,
+    device: str = "cuda",
+    capabilities: tuple[str, ...] = (),
+    defect: str | None = None,
+    show: Callable[[str], None] = lambda text: None,
+) -> Made:
+    """Build an engine and, where a GPU of this machine runs it, gate it; what passed counts as verified here.
+
+    Args:
+        path: the .engine file; replaced if it exists.
+        graphs: ONNX files by precision; the last becomes the engine.
+        gate: what was found of the graphs.
+        device, capabilities, defect: as for `write_engine`.
+        show: is given the gate's table, with the engine's row where there is one; before a refusal too.
+    Raises:
+        ModelError: a graph or the engine is below its limit; nothing is written but a picture, and an older engine of
+            the name is kept.
+        EngineError, SinkError: as `write_engine` says, or the verdict cannot be remembered.
+    """
+    found = gate
+
+    def judge(built: Path) -> None:
+        nonlocal found
+        if _runs_here(built, device):
+            found = gate.joined_by(measure_engine(built, gate.golden, gate.report.limits, device))
+        let_through(path, spec, found, show)
+
+    if gate.report.refusals:  # better now than after minutes
+        let_through(path, spec, gate, show)
+    onnx = list(graphs.values())[-1]
+    key = write_engine(onnx, spec, path, device=device, capabilities=capabilities, defect=defect, judge=judge)
+    if found is not gate:
+        verification.remember(read_record(path), found.report.rows[-1])
+    return Made(key, found is not gate)
 
 
 def write_engine(
@@ -29,6 +87,7 @@ def write_engine(
     names: tuple[str, str] = ("image", "logits"),
     defect: str | None = None,
     progress: Progress | None = None,
+    judge: Callable[[Path], None] = lambda built: None,
 ) -> PlanKey:
     """Build an engine and write `path` and `path`.json, both or neither.
 
@@ -43,6 +102,7 @@ def write_engine(
         names: of the graph's input and output.
         defect: one line on why no mask of this model can be believed.
         progress: told how far the build is; None: a bar on stderr, where that is a terminal.
+        judge: is given the whole engine before it takes the name `path`, and raises to refuse it.
     Returns:
         What the engine is good for.
     Raises:
@@ -71,10 +131,23 @@ def write_engine(
         )
     record = PlanRecord(key, hashlib.sha256(plan).hexdigest(), spec.name, *names, spec, _arithmetic(onnx), defect)
     try:
-        write_plan(path, plan, record)
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
+            built = Path(folder) / path.name
+            write_plan(built, plan, record)
+            judge(built)
+            move_plan(built, path)
     except OSError as error:
         raise SinkError(cannot_write(path, error)) from None
     return key
+
+
+def _runs_here(path: Path, device: str) -> bool:
+    """Whether a GPU of this machine is one that the engine was built for."""
+    key = read_record(path).key
+    try:
+        return not why_not_here(key, load_package(key.package), probe(device))
+    except EngineError:  # no GPU: an ordinary machine
+        return False
 
 
 def _arithmetic(data: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segrt.runtime.api import open as open_model
+from segrt.runtime.bundles.parity import Golden, Measured, measure
+from segrt.runtime.bundles.report import PRECISIONS, GateReport, Limits
 from segrt.runtime.engines import available, choose
 from segrt.runtime.engines.base import Engine, EngineInfo, Layout
 from segrt.runtime.errors import EngineError, ModelError
-from segrt.runtime.gate_report import PRECISIONS, GateReport, Limits
-from segrt.runtime.parity import Golden, Measured, measure
 from segrt.runtime.segmenter import Segmenter
 from segrt.runtime.spec import ModelSpec
 from segrt.trainer.settings import ExportConfig
@@ -49,6 +49,11 @@ class Gate:
     def worst(self) -> Measured:
         """The one that stands worst against its limit: a failed one where there is one."""
         return min(self.measured, key=lambda each: each.row.margin)
+
+    def joined_by(self, measured: Measured) -> Gate:
+        """With one more row."""
+        report = replace(self.report, rows=(*self.report.rows, measured.row))
+        return Gate(self.golden, report, (*self.measured, measured))
 
 
 def limits_of(config: ExportConfig) -> Limits:

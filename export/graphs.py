@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import nn
 
 from segrt.runtime import model as models
+from segrt.runtime.bundles.report import Limits
 from segrt.runtime.errors import ConfigError, ModelError
-from segrt.runtime.gate_report import Limits
 from segrt.runtime.onnx_file import read_onnx
 from segrt.runtime.spec import ModelSpec
 from segrt.trainer import checkpoint as checkpoints

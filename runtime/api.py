@@ -9,11 +9,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import verification
+from .bundles import verification
 from .engines import choose, open_engine
 from .errors import EngineError, SourceError, one_of
 from .model import Model, load
 from .placement import Fit
+from .plan_file import SUFFIX
 from .reader import Drop, Reader
 from .segmenter import KERNEL_THREADS, Segmenter
 from .sources import open_source
@@ -36,15 +37,15 @@ def open(
     """Open a model: `with segrt.open("teeth") as segment: result = segment(image)`.
 
     Args:
-        model: the name of a shipped model or the path of a bundle (.segrt) or .onnx file.
+        model: the name of a shipped model or the path of a bundle (.segrt), an .onnx or an .engine file.
         backend: "tensorrt", "openvino", "onnxruntime", "pytorch"; "auto" takes the fastest that the device has.
         device: "cpu", "cuda" or "cuda:N"; "auto" takes a GPU where one can be used.
         fit: how frames are placed into the network's input; None: as the model's spec says.
         threads: CPU threads of engine and pixel kernels; None: every core for the engine, two for the kernels.
         precision: which graph of a bundle to run ("fp32", "fp16", "int8"); None: the fastest that passed its gate.
         strict: refuse an engine whose masks were never compared with the reference's on this machine (`segrt verify`);
-            otherwise a bundle's is warned of, through the logger "segrt". And never build a TensorRT plan in the place
-            of one that does not fit any more.
+            otherwise that of a bundle or .engine is warned of, through the logger "segrt". And never build a TensorRT
+            plan in the place of one that does not fit any more.
         spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
     Raises:
         ModelError: no such model, or its spec is missing or does not fit.
@@ -55,7 +56,8 @@ def open(
     segmenter, loaded = open_unchecked(
         model, backend=backend, device=device, threads=threads, precision=precision, strict=strict, **spec
     )
-    if (loaded.bundle or strict) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
+    verifiable = loaded.bundle is not None or loaded.path.suffix == SUFFIX
+    if (verifiable or strict) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
         if strict:
             segmenter.close()
             raise EngineError(doubt)

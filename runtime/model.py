@@ -12,7 +12,7 @@ from .onnx_file import FLOAT16, FLOAT32, OnnxFile, nonfinite_weights, read_onnx,
 from .spec import SPEC_KEY, ModelSpec
 
 if TYPE_CHECKING:
-    from .bundle import Bundle
+    from .bundles.bundle import Bundle
 
 SHIPPED_DIR = Path(__file__).parent / "models"
 
@@ -91,7 +91,7 @@ def load(
     """
     path = find(name)
     if path.suffix == ".segrt":
-        from .bundle import open_bundle
+        from .bundles.bundle import open_bundle
 
         bundle = open_bundle(path)
         taken, why = bundle.pick(backend, device, precision)

@@ -80,6 +80,15 @@ class PlanRecord:
     arithmetic: str = "f32"  # what the graph computes in: "f32", "f16" or "int8"
     defect: str | None = None  # one line on why no mask of this model can be believed
 
+    @property
+    def sha256(self) -> str:
+        """Of the whole record, which holds the plan's own hash: it changes with anything that masks depend on."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "spec": json.loads(self.spec.to_json())}
+
 
 def record_path(plan: Path) -> Path:
     """The JSON beside a plan."""
@@ -92,10 +101,9 @@ def write_plan(path: Path, plan: bytes, record: PlanRecord) -> None:
     Raises:
         OSError: they cannot be written; no part of them stays.
     """
-    raw = {**asdict(record), "spec": json.loads(record.spec.to_json())}
     _write_whole(path, plan)
     try:
-        _write_whole(record_path(path), (json.dumps(raw, indent=2) + "\n").encode())
+        _write_whole(record_path(path), (json.dumps(record.to_dict(), indent=2) + "\n").encode())
     except OSError:
         path.unlink(missing_ok=True)  # without its JSON it is of no use
         raise
@@ -135,6 +143,20 @@ def read_plan(path: Path, record: PlanRecord) -> bytes:
     if hashlib.sha256(plan).hexdigest() != record.plan_sha256:
         raise ModelError(f"{path} is damaged (its hash is not that in {record_path(path).name}): export it again")
     return plan
+
+
+def move_plan(path: Path, target: Path) -> None:
+    """Give a plan and its JSON another name on the same file system, in the place of what has it.
+
+    Raises:
+        OSError: the name cannot be taken.
+    """
+    path.replace(target)
+    try:
+        record_path(path).replace(record_path(target))
+    except OSError:
+        target.unlink(missing_ok=True)  # without its JSON it is of no use
+        raise
 
 
 def remove_plan(path: Path) -> None:

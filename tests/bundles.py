@@ -13,8 +13,8 @@ import numpy as np
 from tests.tiny import colour_net, colour_spec, stripe_classes, stripes
 
 from segrt.export.bundle import write_bundle
-from segrt.runtime.gate_report import GateReport, Limits, Row
-from segrt.runtime.parity import Golden
+from segrt.runtime.bundles.parity import Golden
+from segrt.runtime.bundles.report import GateReport, Limits, Row
 from segrt.runtime.spec import ModelSpec
 
 Files = dict[str, bytes]

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segrt.runtime.errors import ConfigError, ModelError, SinkError
-from segrt.runtime.sinks.files import check_folder
+from segrt.runtime.errors import ConfigError
+from segrt.runtime.sinks.files import check_folder, write_whole
 
 if TYPE_CHECKING:
     from ..golden import Picture
     from ..graphs import Graphs
 
 _BY_SUFFIX = {".segrt": "bundle", ".onnx": "onnx", ".engine": "engine", "": "triton"}
+
+_NOT_JUDGED = (
+    "NOT JUDGED: its graph passed, but no GPU of this machine runs the engine itself. On the machine that will, with a "
+    "bundle of the same checkpoint: segrt verify BUNDLE --engine {path}"
+)
 
 Told = Callable[[str], None]
 
@@ -91,32 +96,31 @@ def _bundle(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture
 
 
 def _onnx(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
-    from segrt.runtime.sinks.files import PartFile, cannot_write
-
     _gate(options.output, graphs, pictures, told)
-    data = _only_graph(graphs)
-    part = PartFile(options.output)
-    try:
-        part.path.write_bytes(data)
-        part.finish()
-    except OSError as error:
-        raise SinkError(cannot_write(options.output, error)) from None
-    finally:
-        part.discard()
+    data = list(graphs.onnx.values())[-1]  # what was asked for: fp32 always comes first and is there to judge by
+    write_whole(options.output, lambda part: part.write_bytes(data))
     return f"{options.output}: {len(data) / 1e6:.1f} MB"
 
 
 def _engine(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
-    from ..engine import write_engine
+    from ..engine import make_engine
+    from ..gate import run_gate
 
-    _gate(options.output, graphs, pictures, told)
-    capabilities = tuple(options.gpu.split(",")) if options.gpu else ()
+    path: Path = options.output
+    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told)
     told("TensorRT builds")
-    data = _only_graph(graphs)
-    key = write_engine(
-        data, graphs.spec, options.output, device=options.device, capabilities=capabilities, defect=graphs.defect
+    made = make_engine(
+        path,
+        graphs.spec,
+        graphs.onnx,
+        gate,
+        device=options.device,
+        capabilities=tuple(options.gpu.split(",")) if options.gpu else (),
+        defect=graphs.defect,
+        show=_show,
     )
-    return f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, for {key}"
+    written = f"{path}: {path.stat().st_size / 1e6:.1f} MB, for {made.key}"
+    return written if made.judged else f"{written}\n{_NOT_JUDGED.format(path=path)}"
 
 
 def _triton(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> str:
@@ -131,16 +135,10 @@ _WRITERS = {"bundle": _bundle, "onnx": _onnx, "engine": _engine, "triton": _trit
 
 def _gate(path: Path, graphs: Graphs, pictures: tuple[Picture, ...], told: Told) -> None:
     from ..gate import run_gate
+    from ..verdict import let_through
 
-    report = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told).report
-    _show(report.table())
-    if report.refusals:
-        raise ModelError(f"{path} is refused: {'; '.join(report.refusals)}")
-
-
-def _only_graph(graphs: Graphs) -> bytes:
-    """The graph that was asked for: the last, for fp32 always comes first and is there to judge by."""
-    return list(graphs.onnx.values())[-1]
+    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told)
+    let_through(path, graphs.spec, gate, _show)
 
 
 def _show(table: str) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..gate_report import PRECISIONS
+from ..bundles.report import PRECISIONS
 from ..placement import Fit
 from ..spec import Activation, ColourOrder
 

@@ -85,6 +85,7 @@ def _model_rows(name: str) -> list[tuple[str, str]]:
 
 
 def _engine_rows(path: Path) -> list[tuple[str, str]]:
+    from ..bundles.verification import passed_here
     from ..plan_file import read_plan, read_record
 
     record = read_record(path)
@@ -99,17 +100,18 @@ def _engine_rows(path: Path) -> list[tuple[str, str]]:
         ("built from", f"{record.source} (SHA-256 of the .onnx {key.onnx_sha256})"),
         ("shapes", key.profile),
         ("options", key.options),
+        ("verified here", "; ".join(passed_here(record)) or f"nothing yet: segrt verify BUNDLE --engine {path}"),
         *others,
         *([("DEFECT", record.defect)] if record.defect else []),
     ]
 
 
 def _bundle_rows(path: Path) -> list[tuple[str, str]]:
-    from ..bundle import CARD, open_bundle
+    from ..bundles.bundle import CARD, open_bundle
+    from ..bundles.report import percent
+    from ..bundles.verification import passed_here
     from ..engines import choose
     from ..errors import EngineError
-    from ..gate_report import percent
-    from ..verification import passed_here
 
     bundle = open_bundle(path)
     sizes = (f"{precision} {bundle.entries[name].size / 1e6:.1f} MB" for precision, name in bundle.graphs.items())

@@ -10,13 +10,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EngineError, SinkError
+from ..errors import ConfigError, EngineError, SinkError
 from . import EXIT_DONE, EXIT_FAILED
 from ._options import add_precision
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
-    from ..parity import Golden, Measured
+    from ..bundles.bundle import Bundle
+    from ..bundles.parity import Golden, Measured
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +32,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
     parser.add_argument("--backend", default="auto", help="as for segrt run (default: what it would take)")
     parser.add_argument("--all", action="store_true", help="every backend that is installed, in place of one")
+    parser.add_argument(
+        "--engine", type=Path, metavar="X.engine", help="an exported engine of the same model, in place of a graph"
+    )
     add_precision(parser)
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was found")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the frame that agrees least")
@@ -40,17 +43,21 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Verify one engine or several; returns the exit status."""
-    from .. import verification
-    from ..bundle import open_bundle
-    from ..gate_report import table
+    from ..bundles import verification
+    from ..bundles.bundle import open_bundle
+    from ..bundles.report import table
+    from ..plan_file import read_record
     from ..sinks.files import PartFile
 
+    if options.engine and (options.all or options.precision or options.backend not in ("auto", "tensorrt")):
+        raise ConfigError("--engine names what to verify: leave out --all, --precision and --backend")
     bundle = open_bundle(options.bundle)
+    judged = read_record(options.engine) if options.engine else bundle
     bundle.check()  # of what no engine here reads too: the file goes on to other machines
     with ExitStack() as stack:
         parts = {}
         for path in filter(None, (options.report, options.picture)):  # before the work: a place may be wrong
-            parts[path] = PartFile(path, (options.bundle,))
+            parts[path] = PartFile(path, tuple(filter(None, (options.bundle, options.engine))))
             stack.callback(parts[path].discard)
         measured, problems = _measure_all(bundle, options)
         rows = [each.row for each in measured]
@@ -64,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
             _fill(parts[options.picture], _picture(bundle, measured))
     for row in rows:
         try:
-            verification.remember(bundle, row)
+            verification.remember(judged, row)
         except SinkError as error:
             print(f"segrt: warning: this result will not be remembered: {error}", file=sys.stderr)
     problems += [f"{r.precision} on {r.backend}: {failure}" for r in rows for failure in r.failures]
@@ -88,7 +95,7 @@ def _measure_all(bundle: Bundle, options: argparse.Namespace) -> tuple[list[Meas
 def _backends(options: argparse.Namespace) -> list[str]:
     from ..engines import BACKENDS, choose
 
-    if not options.all:
+    if not options.all:  # with --engine too: one thing is verified
         return [options.backend]
     found = []
     for name in BACKENDS:
@@ -104,8 +111,12 @@ def _backends(options: argparse.Namespace) -> list[str]:
 
 def _measure(bundle: Bundle, golden: tuple[Golden, ...], backend: str, options: argparse.Namespace) -> Measured:
     from ..api import open_unchecked
-    from ..parity import measure
+    from ..bundles.engine import check_same_model, measure_engine
+    from ..bundles.parity import measure
 
+    if options.engine:
+        check_same_model(options.engine, bundle)
+        return measure_engine(options.engine, golden, bundle.report.limits, options.device)
     opened = open_unchecked(bundle.path, backend=backend, device=options.device, precision=options.precision)
     segment, model = opened
     with segment:
@@ -117,7 +128,7 @@ def _measure(bundle: Bundle, golden: tuple[Golden, ...], backend: str, options: 
 def _report(bundle: Bundle, measured: list[Measured], problems: list[str]) -> dict[str, Any]:
     from segrt import __version__
 
-    from ..verification import machine
+    from ..bundles.verification import machine
 
     rows = [{**each.row.to_dict(), "machine": machine(each.row.device)} for each in measured]
     return {
@@ -138,12 +149,9 @@ def _report(bundle: Bundle, measured: list[Measured], problems: list[str]) -> di
 
 
 def _picture(bundle: Bundle, measured: list[Measured]) -> bytes:
-    import cv2
+    from ..bundles.picture import worst_png
 
-    from ..parity_picture import worst_picture
-
-    worst = min(measured, key=lambda each: each.row.margin)
-    return cv2.imencode(".png", worst_picture(worst, bundle.spec))[1].tobytes()
+    return worst_png(min(measured, key=lambda each: each.row.margin), bundle.spec)
 
 
 def _fill(part: Any, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import SinkError
@@ -59,6 +60,24 @@ class PartFile:
             return
         self._done = True
         self.path.unlink(missing_ok=True)
+
+
+def write_whole(target: Path, fill: Callable[[Path], object]) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        fill: writes the content to the path that it is given.
+    Raises:
+        SinkError: the folder is missing or the disk is full; an older file of the name is kept.
+    """
+    part = PartFile(target)
+    try:
+        fill(part.path)
+        part.finish()
+    except OSError as error:
+        raise SinkError(cannot_write(target, error)) from None
+    finally:
+        part.discard()
 
 
 def part_path(target: Path) -> Path:

@@ -17,8 +17,8 @@ from segrt.export.bundle import make_bundle
 from segrt.export.card import About, model_card
 from segrt.export.gate import limits_of, run_gate
 from segrt.export.golden import Picture, golden_pictures
-from segrt.runtime.bundle import open_bundle
-from segrt.runtime.gate_report import Limits
+from segrt.runtime.bundles.bundle import open_bundle
+from segrt.runtime.bundles.report import Limits
 from segrt.trainer.config import from_dict
 
 SPEC = colour_spec()

@@ -11,6 +11,7 @@ from segrt.runtime.plan_file import (
     PlanKey,
     PlanRecord,
     model_of,
+    move_plan,
     read_plan,
     read_record,
     record_path,
@@ -91,6 +92,18 @@ def test_a_record_that_cannot_be_written_takes_its_plan_along(tmp_path):
     with pytest.raises(OSError, match="directory"):
         write_plan(tmp_path / "net.engine", b"plan", RECORD)
     assert [file.name for file in tmp_path.iterdir()] == ["net.engine.json"]
+
+
+def test_a_plan_moves_with_its_record_or_not_at_all(path, tmp_path):
+    target = tmp_path / "teeth.engine"
+    target.write_bytes(b"the old one")
+    move_plan(path, target)
+    assert read_plan(target, read_record(target)) == b"plan"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["teeth.engine", "teeth.engine.json"]
+    (tmp_path / "other.engine.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        move_plan(target, tmp_path / "other.engine")
+    assert not (tmp_path / "other.engine").exists()
 
 
 def test_an_engine_is_a_model_whose_spec_lies_beside_it(path):

@@ -11,9 +11,9 @@ import segrt
 from segrt import ModelSpec
 from segrt.cli import main
 from segrt.export.onnx import to_onnx
-from segrt.runtime.bundle import open_bundle
+from segrt.runtime.bundles.bundle import open_bundle
 from segrt.runtime.spec import SPEC_KEY
-from segrt.trainer.checkpoint import Checkpoint, save, spec_of
+from segrt.trainer.checkpoint import Checkpoint, load, save, spec_of
 from segrt.trainer.config import Config, InputConfig, NetworkConfig
 from segrt.trainer.networks import build_network
 
@@ -91,14 +91,42 @@ def test_an_engine_without_a_gpu_is_one_line(graph, tmp_path, capsys):
     assert not (tmp_path / "colours.engine").exists()
 
 
-def test_a_graph_that_answers_otherwise_is_refused_and_not_written(checkpoint, tmp_path, monkeypatch, capsys):
-    other = to_onnx(build_network(CONFIG.network, 2), spec_of(CONFIG))
+@pytest.fixture
+def another_network(checkpoint, monkeypatch):
+    """What is exported is not the checkpoint's network, but one that takes each class for the other."""
+    network = load(checkpoint).network()
+    with torch.no_grad():
+        network.head.weight.neg_()
+        network.head.bias.neg_()
+    other = to_onnx(network, spec_of(CONFIG))
     monkeypatch.setattr("segrt.export.graphs.to_onnx", lambda *_: other)
+
+
+@pytest.mark.parametrize("name", ["small.segrt", "small.onnx", "small.engine", "small"])
+def test_a_graph_that_answers_otherwise_is_refused_and_its_worst_frame_drawn(
+    name, checkpoint, tmp_path, another_network, capsys
+):
+    assert main(["export", str(checkpoint), "-o", str(tmp_path / name)]) == 1
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert f"{name} is refused: fp32 on " in line
+    assert line.endswith(f"the worst frame is drawn in {tmp_path / 'small.worst.png'}")
+    assert printed.out.count("FAILED") == 2
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["small.worst.png"]
+    assert cv2.imread(str(tmp_path / "small.worst.png")) is not None
+
+
+def test_a_refused_file_leaves_the_old_one(checkpoint, tmp_path, another_network):
     path = tmp_path / "small.onnx"
     path.write_bytes(b"the old one")
     assert main(["export", str(checkpoint), "-o", str(path)]) == 1
-    assert "small.onnx is refused" in capsys.readouterr().err
     assert path.read_bytes() == b"the old one"
+
+
+def test_a_repository_here_is_refused_with_a_picture_here(checkpoint, tmp_path, another_network, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(checkpoint), "-o", "."]) == 1
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["export.worst.png"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.tiny import colour_net, stripes
 import segrt
 from segrt import EngineError
 from segrt.cli import main
-from segrt.runtime import verification
+from segrt.runtime.bundles import verification
 from segrt.runtime.engines.base import EngineInfo
 
 ORT = ("--backend", "onnxruntime")
@@ -50,7 +50,7 @@ def test_what_passes_is_said_reported_and_remembered(bundle, tmp_path, capsys):
     assert "passed" in out
     found = json.loads(report.read_text())
     assert found["passed"] is True
-    assert found["bundle"]["sha256"] == segrt.runtime.bundle.open_bundle(bundle).sha256
+    assert found["bundle"]["sha256"] == segrt.runtime.bundles.bundle.open_bundle(bundle).sha256
     (row,) = found["rows"]
     assert (row["precision"], row["backend"], row["agreement"], row["miou_drop"]) == ("fp32", "onnxruntime", 1.0, 0.0)
     assert cv2.imread(str(picture)).shape == (2 * (5 * 64 + 26), 2 * 5 * 64, 3)
@@ -102,7 +102,7 @@ def test_a_marker_is_for_one_machine_one_version_and_one_bundle(bundle, tmp_path
             strictly(bundle, precision="fp32")
     info = EngineInfo("tensorrt", "10.9", "cpu", 0, build="one plan")
     with_plan = replace(row("fp32", "tensorrt", 1.0), version="10.9", build="one plan")
-    opened = segrt.runtime.bundle.open_bundle(bundle)
+    opened = segrt.runtime.bundles.bundle.open_bundle(bundle)
     verification.remember(opened, with_plan)
     assert verification.has_passed(opened, "fp32", info)
     assert not verification.has_passed(opened, "fp32", replace(info, build="another plan"))

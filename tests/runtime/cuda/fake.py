@@ -30,6 +30,7 @@ class FakeCuda(SimpleNamespace):
 
     def __init__(self) -> None:
         super().__init__(captures=0, launches=0, refuse_capture=False, broken=False, waited_for=[])
+        self.device = ("NVIDIA Fake 1", (8, 9), 8 << 30)
         self.live: dict[int, int] = {}
         self.graveyard: list[Any] = []
         self.streams: dict[int, Any] = {}
@@ -123,6 +124,14 @@ class FakeCuda(SimpleNamespace):
 
         self.DeviceBuffer, self.PinnedBuffer = Buffer, pinned
         self.Stream, self.Event, self.Graph = Stream, Event, Graph
+
+    def properties(self, device: int = 0) -> tuple[str, tuple[int, int], int]:
+        """Name, compute capability, memory."""
+        return self.device
+
+    def versions(self) -> tuple[int, int]:
+        """CUDA of the driver and of the build."""
+        return 13000, 13000
 
     def device_of(self, address: int) -> int:
         """Every block of the fake is on device 0."""

@@ -1,6 +1,7 @@
 """A TensorRT without a GPU: as much of `tensorrt` 10, 11 and `tensorrt_rtx` as the adapter touches, and a fake GPU.
 
-A "plan" is a JSON text of what it was built from, so that tests can look into it.
+A "plan" is a JSON text of what it was built from, so that tests can look into it. Over the fake GPU of
+tests/runtime/cuda/fake.py an engine computes `tests.tiny.colour_net`; over `FakeCuda` here it computes nothing.
 """
 
 from __future__ import annotations
@@ -41,14 +42,13 @@ class FakeCuda:
         return self.device
 
 
-def install(
-    monkeypatch: Any, trt: Any = None, cuda: FakeCuda | None = None, *, why_none: str = ""
-) -> tuple[Any, FakeCuda]:
+def install(monkeypatch: Any, trt: Any = None, cuda: Any = None, *, why_none: str = "") -> tuple[Any, Any]:
     """Put a fake package and a fake GPU (or, with `why_none`, no GPU) in place of the real ones."""
     from segrt import _core
     from segrt.runtime.engines import tensorrt_package
 
     trt, cuda = trt or make(), cuda or FakeCuda()
+    trt.cuda = cuda
     name, (major, minor), _ = cuda.device
     devices = ([], why_none) if why_none else ([f"{name} (sm_{major}{minor}, 8192 MiB)"], "")
     monkeypatch.setattr(_core, "cuda_devices", lambda: devices)
@@ -70,6 +70,7 @@ def make(version: str = "11.4.0.106", *, half: bool = False, classes: int = 4) -
     trt: Any = ModuleType("tensorrt")
     trt.__version__, trt.half, trt.classes = version.removeprefix("rtx "), half, classes
     trt.made, trt.calls = [], []
+    trt.gain = 1.0  # of the networks that are built: below 0 their masks are wrong
     trt.refused = []  # reasons: each makes one build or load fail
     trt.runs, trt.location, trt.format, trt.capturable = True, "device", "linear", True
     trt.ILogger = type("ILogger", (), {"__init__": lambda self: None, "ERROR": 1, "INTERNAL_ERROR": 0, "WARNING": 2})
@@ -115,6 +116,7 @@ class _Builder(_Made):
         if config.cache is not None:
             config.cache.data += b"+1"
         facts = {"half": self.trt.half, "classes": self.trt.classes, "version": self.trt.__version__}
+        facts["gain"] = self.trt.gain
         return json.dumps(facts).encode()
 
 
@@ -203,6 +205,7 @@ class _Context(_Made):
     def __init__(self, trt: Any, facts: dict[str, Any], log: Any) -> None:
         super().__init__(trt)
         self.facts, self.log = facts, log
+        self.addresses: dict[str, int] = {}
 
     def set_device_memory(self, address: int, nbytes: int) -> None:
         self.trt.calls.append(("scratch", nbytes))
@@ -223,6 +226,7 @@ class _Context(_Made):
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.trt.calls.append(("address", name, address))
+        self.addresses[name] = address
         return True
 
     def is_stream_capturable(self, handle: int) -> bool:
@@ -232,4 +236,15 @@ class _Context(_Made):
         self.trt.calls.append(("run", handle))
         if not self.trt.runs:
             self.log.log(self.trt.ILogger.ERROR, "the GPU fell\nasleep In run at /_src/runtime.cpp:1)")
+        elif hasattr(self.trt.cuda, "streams"):
+            self.trt.cuda.streams[handle].add(self._compute)
         return bool(self.trt.runs)
+
+    def _compute(self) -> None:
+        """Logits: 0, and each channel's mean over 4x4 pixels."""
+        cuda, (_, classes, height, width) = self.trt.cuda, self.get_tensor_shape("logits")
+        dtype = np.float16 if self.facts["half"] else np.float32
+        batch = cuda.array_at(self.addresses["image"], self.shape, dtype)
+        means = batch.reshape(3, height, 4, width, 4).astype(np.float32).mean(axis=(2, 4))
+        logits = cuda.array_at(self.addresses["logits"], (classes, height, width), dtype)
+        logits[0], logits[1:] = 0, self.facts["gain"] * means

@@ -1,8 +1,8 @@
 """Which engines have shown on this machine that they answer as the reference did, and what to say of the others.
 
 A marker is a small JSON file in the cache, one for each bundle, graph, backend with its version, and machine; for
-TensorRT also for each plan, which a new build may change. It is written when `segrt verify` or the export's own gate
-passed, and gone when a later one failed.
+TensorRT also for each plan, which a new build may change. An exported engine has its own. A marker is written when
+`segrt verify` or the export's own gate passed, and gone when a later one failed.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cache import cache_path
-from .engines.base import EngineInfo
-from .errors import SinkError
-from .gate_report import Row
-from .machine import cpu_name
-from .sinks.files import PartFile, cannot_write
+from ..cache import cache_path
+from ..engines.base import EngineInfo
+from ..errors import SinkError
+from ..machine import cpu_name
+from ..plan_file import SUFFIX, PlanRecord, read_record
+from ..sinks.files import PartFile, cannot_write
+from .report import ENGINE, Row
 
 if TYPE_CHECKING:
+    from ..model import Model
     from .bundle import Bundle
-    from .model import Model
 
 
 def doubt(model: Model, info: EngineInfo) -> str | None:
     """One line on why the masks of this engine were never compared with the reference's; None where they were."""
+    if model.path.suffix == SUFFIX:
+        if has_passed(read_record(model.path), ENGINE, info):
+            return None
+        return (
+            f"{model.path} was never verified on this machine with {info.backend} {info.version}: "
+            f"segrt verify BUNDLE --engine {model.path}, with a bundle of the same model"
+        )
     if model.bundle is None:
         return (
             f"{model.path} has no golden frames, so it cannot be verified here; "
@@ -43,9 +51,9 @@ def doubt(model: Model, info: EngineInfo) -> str | None:
     )
 
 
-def has_passed(bundle: Bundle, precision: str, info: EngineInfo) -> bool:
-    """Whether this graph passed on this backend and machine."""
-    facts = _facts(bundle, precision, info)
+def has_passed(judged: Bundle | PlanRecord, precision: str, info: EngineInfo) -> bool:
+    """Whether this graph of a bundle, or this exported engine, passed on this backend and machine."""
+    facts = _facts(judged, precision, info)
     try:
         found = json.loads(_marker(facts).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -53,13 +61,15 @@ def has_passed(bundle: Bundle, precision: str, info: EngineInfo) -> bool:
     return isinstance(found, dict) and found.get("facts") == facts and found.get("passed") is True
 
 
-def remember(bundle: Bundle, row: Row) -> None:
+def remember(judged: Bundle | PlanRecord, row: Row) -> None:
     """Write the marker of a passed row, or remove that of a failed one.
 
+    Args:
+        judged: the bundle whose graph it was; or, for a row of `ENGINE`, what lies beside the engine.
     Raises:
         SinkError: the cache cannot be written.
     """
-    facts = _facts(bundle, row.precision, row)
+    facts = _facts(judged, row.precision, row)
     path = _marker(facts)
     try:
         if not row.passed:
@@ -77,16 +87,16 @@ def remember(bundle: Bundle, row: Row) -> None:
         raise SinkError(cannot_write(path, error)) from None
 
 
-def passed_here(bundle: Bundle) -> list[str]:
-    """What of a bundle has passed on this machine, in words."""
+def passed_here(judged: Bundle | PlanRecord) -> list[str]:
+    """What of a bundle, or whether an exported engine, has passed on this machine, in words."""
     from segrt import __version__
 
     found = set()
     for path in cache_path("verified").glob("*.json"):
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
-            here = bundle.sha256, machine(facts["device"]), __version__
-            if (facts["bundle"], facts["machine"], facts["segrt"]) == here:
+            here = judged.sha256, machine(facts["device"]), __version__
+            if (facts["judged"], facts["machine"], facts["segrt"]) == here:
                 found.add(f"{facts['precision']} on {facts['backend']} {facts['version']}, {facts['device']}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not ours, or damaged
             continue
@@ -105,11 +115,11 @@ def machine(device: str) -> str:
     return f"{names[number] if number < len(names) else device}, CUDA driver {driver}"
 
 
-def _facts(bundle: Bundle, precision: str, engine: EngineInfo | Row) -> dict[str, str]:
+def _facts(judged: Bundle | PlanRecord, precision: str, engine: EngineInfo | Row) -> dict[str, str]:
     from segrt import __version__
 
     return {
-        "bundle": bundle.sha256,
+        "judged": judged.sha256,
         "precision": precision,
         "backend": engine.backend,
         "version": engine.version,

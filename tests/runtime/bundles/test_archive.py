@@ -8,7 +8,7 @@ import pytest
 from tests.bundles import edited, repacked, small_bundle
 
 from segrt import ModelError
-from segrt.runtime.bundle import open_bundle
+from segrt.runtime.bundles.bundle import open_bundle
 
 FP32 = "graphs/fp32.onnx"
 

@@ -4,7 +4,7 @@
     spec.json                the ModelSpec, the same as inside each graph
     report.json              what the parity gate found when the bundle was made
     card.md                  the model card
-    graphs/fp32.onnx, ...    see `gate_report.PRECISIONS`
+    graphs/fp32.onnx, ...    see `report.PRECISIONS`
     golden/000.frame.png     and .mask.png, and .truth.png where the truth is known
 
 Hashes tell that a bundle is whole, not who made it: where that matters, publish the file's SHA-256 beside it.
@@ -24,13 +24,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cache import cache_path
+from ..errors import ModelError, SinkError
+from ..sinks.files import PartFile, cannot_write
+from ..spec import ModelSpec
 from .archive import MANIFEST, Entry, open_archive
-from .cache import cache_path
-from .errors import ModelError, SinkError
-from .gate_report import PRECISIONS, GateReport
 from .parity import Golden
-from .sinks.files import PartFile, cannot_write
-from .spec import ModelSpec
+from .report import PRECISIONS, GateReport
 
 SUFFIX = ".segrt"
 SCHEMA = 1

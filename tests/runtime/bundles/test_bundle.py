@@ -8,7 +8,7 @@ from tests.tiny import colour_net, colour_spec, stripe_classes, stripes
 
 import segrt
 from segrt import ModelError, SinkError
-from segrt.runtime.bundle import open_bundle
+from segrt.runtime.bundles.bundle import open_bundle
 from segrt.runtime.model import load
 
 

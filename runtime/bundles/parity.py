@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .gate_report import Limits, Row
-from .types import UNSEEN, Image, Mask, Segmentation
+from ..types import UNSEEN, Image, Mask, Segmentation
+from .report import Limits, Row
 
 if TYPE_CHECKING:
-    from .engines.base import EngineInfo
+    from ..engines.base import EngineInfo
 
 
 @dataclass(frozen=True, eq=False)

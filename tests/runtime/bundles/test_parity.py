@@ -3,9 +3,9 @@ import pytest
 from tests.bundles import golden, row
 
 from segrt import Segmentation, Status
+from segrt.runtime.bundles.parity import Golden, measure
+from segrt.runtime.bundles.report import GateReport, Limits, percent, table
 from segrt.runtime.engines.base import EngineInfo
-from segrt.runtime.gate_report import GateReport, Limits, percent, table
-from segrt.runtime.parity import Golden, measure
 
 INFO = EngineInfo("fake", "1.2", "cpu", 1, "a note")
 

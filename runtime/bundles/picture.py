@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .gate_report import percent
-from .overlay import Overlay
+from ..overlay import Overlay
+from ..spec import ModelSpec
+from ..types import UNSEEN, Frame, Mask, Segmentation
 from .parity import Measured
-from .spec import ModelSpec
-from .types import UNSEEN, Frame, Mask, Segmentation
+from .report import percent
 
 _DIFFERS = (255, 0, 255)  # BGR: a colour that no default palette has
 _WIDTHS = 320, 640  # of one of the four panels, in pixels: captions need room, and screens are no wider
@@ -36,6 +36,11 @@ def worst_picture(measured: Measured, spec: ModelSpec) -> NDArray[np.uint8]:
         _panel(_difference(frame.image, differs), f"pixels that differ: {int(differs.sum())}"),
     )
     return np.vstack([np.hstack(panels[:2]), np.hstack(panels[2:])])
+
+
+def worst_png(measured: Measured, spec: ModelSpec) -> bytes:
+    """`worst_picture` as a PNG file."""
+    return cv2.imencode(".png", worst_picture(measured, spec))[1].tobytes()
 
 
 def _over(image: NDArray[np.uint8], mask: Mask, spec: ModelSpec) -> NDArray[np.uint8]:

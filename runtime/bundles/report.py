@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .errors import ModelError
+from ..errors import ModelError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """The graphs that a bundle may hold, by the numbers that most of their arithmetic is done in."""
+
+ENGINE = "engine"
+"""What a row of an exported engine has in the place of a precision: the file itself was judged, not a graph."""
 
 _NUMBERS: dict[str, Any] = {"float": (int, float), "float | None": (int, float, type(None)), "int": int, "str": str}
 
@@ -34,7 +37,7 @@ class Limits:
 class Row:
     """How one graph on one backend answers."""
 
-    precision: str
+    precision: str  # of the graph, one of `PRECISIONS`; or `ENGINE`
     backend: str
     version: str
     device: str

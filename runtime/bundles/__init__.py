@@ -1,0 +1,1 @@
+"""The file that a user ships, and whether an engine answers as its reference did: archive, bundle, parity, report."""
