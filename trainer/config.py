@@ -27,6 +27,7 @@ from .settings import (
     TRUSTED,
     AugmentConfig,
     DataConfig,
+    DistillConfig,
     ExportConfig,
     InputConfig,
     MachineConfig,
@@ -54,6 +55,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     supervised: SupervisedConfig = field(default_factory=SupervisedConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
     machine: MachineConfig = field(default_factory=MachineConfig)
@@ -175,6 +177,7 @@ def _kind(hint: Any) -> str:
 
 def _problems(config: Config) -> list[str]:
     stage, augment, machine = config.supervised, config.augment, config.machine
+    distill = config.distill
     shares = dataclasses.asdict(config.export).items()
     checks = (
         (len(config.data.classes) >= 2, f"data.classes needs two names or more, found {config.data.classes}"),
@@ -195,6 +198,8 @@ def _problems(config: Config) -> list[str]:
         (stage.samples in SAMPLES, f"supervised.samples must be {', '.join(SAMPLES)}, found {stage.samples!r}"),
         (stage.loss in LOSSES, f"supervised.loss must be one of {', '.join(LOSSES)}, found {stage.loss!r}"),
         (config.data.trusted in TRUSTED, f"data.trusted must be {', '.join(TRUSTED)}, found {config.data.trusted!r}"),
+        (min(distill.labels, distill.pixel, distill.channel) >= 0, "the weights in [distill] must be 0 or more"),
+        (min(distill.pixel_temperature, distill.channel_temperature) > 0, "distill's temperatures must be above 0"),
         (machine.cache_mb >= 0, f"machine.cache_mb must be 0 or more, found {machine.cache_mb}"),
         (machine.shares >= 0, f"machine.shares must be 0 or more, found {machine.shares}"),
         (machine.workers >= 0, f"machine.workers must be 0 or more, found {machine.workers}"),

@@ -132,6 +132,18 @@ class SupervisedConfig:
 
 
 @dataclass(frozen=True)
+class DistillConfig:
+    """Stage "supervised" with a teacher: a larger network's answers to the same crops, beside the labels."""
+
+    teacher: str = ""  # its checkpoint; empty: none
+    labels: float = 1.0  # weight of the labels' own loss
+    pixel: float = 1.0  # of the teacher's probabilities, pixel by pixel
+    pixel_temperature: float = 2.0  # soft enough to tell where the teacher is in doubt
+    channel: float = 0.0  # of where each class is, channel by channel; 3 with a temperature of 4 is the authors'
+    channel_temperature: float = 4.0
+
+
+@dataclass(frozen=True)
 class MachineConfig:
     """What the run may use of this machine. Changing it changes speed, and results by rounding alone."""
 

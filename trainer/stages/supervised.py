@@ -1,4 +1,4 @@
-"""S0 and S1, the supervised stage: pictures and labels in, a segmenter out (paper, L_bce)."""
+"""S0 and S1, the supervised stage: pictures and labels in, a segmenter out (paper, L_bce); S0 may have a teacher."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .. import machine
 from ..batches import Item, Stream, labelled
 from ..calibrate import class_offsets
 from ..checkpoint import Checkpoint, load_state
-from ..config import Config
+from ..config import IGNORE_ID, Config
 from ..data import Folder
 from ..descent import Descent
+from ..distillation import Distiller
 from ..losses import segmentation_loss
 from ..networks import load_encoder, training_mode
 from ..optimize import Average
@@ -44,7 +45,8 @@ def run(config: Config, out: Path, start: Checkpoint | None = None, stage: str =
         ConfigError, ModelError: the settings or the starting weights do not fit; or the loss is no longer finite.
     """
     setup = set_up(config)
-    return train_segmenter(setup, chosen(setup.train, config), out, start, stage)
+    distiller = Distiller(config, setup.device) if config.distill.teacher and stage == STAGE else None
+    return train_segmenter(setup, chosen(setup.train, config), out, start, stage, distiller)
 
 
 def chosen(folder: Folder, config: Config) -> list[Item]:
@@ -56,8 +58,15 @@ def chosen(folder: Folder, config: Config) -> list[Item]:
     return labelled(samples)
 
 
-def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Checkpoint | None, stage: str) -> Checkpoint:
-    """The loop of `run` over given items."""
+def train_segmenter(
+    setup: Setup,
+    items: Sequence[Item],
+    out: Path,
+    start: Checkpoint | None,
+    stage: str,
+    distiller: Distiller | None = None,
+) -> Checkpoint:
+    """The loop of `run` over given items, with a teacher's answers beside the labels where there is one."""
     config, loop, device = setup.config, setup.config.supervised, setup.device
     torch.manual_seed(config.seed)
     network = first_network(config, start, stage).to(device)
@@ -82,6 +91,9 @@ def train_segmenter(setup: Setup, items: Sequence[Item], out: Path, start: Check
             with machine.autocast(config.machine, device):
                 logits = network(x)  # (n, classes, h / k, w / k)
             loss = segmentation_loss(logits.float(), t, loop.loss, class_weights=setup.class_weights)
+            if distiller:
+                told = distiller.loss(step.batch.images, t != IGNORE_ID, logits.float())
+                loss = config.distill.labels * loss + told
             rate = descent.step(loss, step.iteration)
             average.update(network, step.iteration)
 
