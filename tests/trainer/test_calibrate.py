@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tests.trainer.chain import settings, write_noisy_discs
 from torch import nn
 
 from segrt.runtime.spec import ModelSpec
@@ -40,3 +41,15 @@ def test_a_calibrated_run_differs_in_its_heads_bias_alone(tiny, tmp_path, monkey
     kept = load(tmp_path / "model.safetensors").weights
     assert torch.equal(kept["head.bias"], raw["head.bias"] + torch.tensor([0, 0.5]))
     assert all(torch.equal(kept[name], raw[name]) for name in raw if name != "head.bias")
+
+
+def test_it_is_measured_on_trusted_labels_alone(tmp_path, monkeypatch):
+    seen = []
+
+    def spy(network, spec, folder, device):
+        seen.extend(sample.name for sample in folder.samples)
+        return np.zeros(2, np.float32)
+
+    monkeypatch.setattr("segrt.trainer.stages.supervised.class_offsets", spy)
+    run(settings(write_noisy_discs(tmp_path / "data"), "supervised.calibrate=true"), tmp_path / "out")
+    assert seen == ["0", "1", "2", "3", "4"]  # not 5, 6 and 7, whose labels are wrong

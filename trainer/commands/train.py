@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the subcommand."""
     parser = commands.add_parser("train", help="train a network by a recipe (needs the extra 'train')")
-    parser.add_argument("recipe", type=Path, help="a TOML file, e.g. recipes/teeth.toml")
+    parser.add_argument("recipe", type=Path, help="a TOML file, e.g. recipes/tooth.toml")
     parser.add_argument("--data", metavar="DIR", help="folder of the data set (data.root of the recipe)")
     parser.add_argument("--weights", metavar="FILE", help="encoder weights, .npz (network.weights of the recipe)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="for checkpoints and logs (default: runs/NAME)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,10 @@ def train_segmenter(
             if step.due(loop.evaluate_every):
                 load_state(usable, average.state or network.state_dict(), "the average")
                 if step.last and loop.calibrate:
-                    calibrate(usable, class_offsets(usable, setup.spec, setup.train, device))
+                    right = replace(
+                        setup.train, samples=setup.train.trusted
+                    )  # noisy labels would shift it to their errors
+                    calibrate(usable, class_offsets(usable, setup.spec, right, device))
                 if loop.evaluate_every:
                     figures = report.evaluation(step.done, setup.val_iou(usable))
             if step.due(loop.checkpoint_every):

