@@ -152,9 +152,11 @@ def _max_pool(inputs: Sequence[Any], a: Attributes) -> Tensor:
 
 
 def _average_pool(inputs: Sequence[Any], a: Attributes) -> Tensor:
-    if any(a.get("pads") or ()):
-        raise EngineError("the pytorch backend has no padded AveragePool")
-    return F.avg_pool2d(inputs[0], a["kernel_shape"], a.get("strides", [1, 1]), 0, bool(a.get("ceil_mode", 0)))
+    top, left, bottom, right = a.get("pads") or (0, 0, 0, 0)
+    if (top, left) != (bottom, right):
+        raise EngineError("the pytorch backend has no AveragePool whose padding differs from side to side")
+    ceil, counted = bool(a.get("ceil_mode", 0)), bool(a.get("count_include_pad", 0))
+    return F.avg_pool2d(inputs[0], a["kernel_shape"], a.get("strides", [1, 1]), (top, left), ceil, counted)
 
 
 def _resize(inputs: Sequence[Any], a: Attributes) -> Tensor:
@@ -178,6 +180,11 @@ def _reduce_mean(inputs: Sequence[Any], a: Attributes) -> Tensor:
 def _batch_norm(inputs: Sequence[Any], a: Attributes) -> Tensor:
     x, scale, bias, mean, variance = inputs
     return F.batch_norm(x, mean, variance, scale, bias, eps=a.get("epsilon", 1e-5))
+
+
+def _clip(inputs: Sequence[Any], a: Attributes) -> Tensor:
+    x, low, high = (*inputs, None, None)[:3]
+    return torch.clamp(x, low, high) if low is not None or high is not None else x  # NaN stays NaN
 
 
 def _quantize(inputs: Sequence[Any], a: Attributes) -> Tensor:
@@ -205,6 +212,7 @@ _OPERATORS: dict[str, Operator] = {
     "Add": lambda i, a: i[0] + i[1],
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
+    "Clip": _clip,
     "Concat": lambda i, a: torch.cat(list(i), a["axis"]),
     "Constant": lambda i, a: array_of(a["value"]),
     "Conv": _conv,

@@ -9,8 +9,8 @@ import segrt
 from segrt import ModelError, ModelSpec
 from segrt.export.fp16 import to_fp16
 from segrt.export.onnx import to_onnx
-from segrt.runtime.spec import SPEC_KEY
-from segrt.trainer.networks import build_network
+from segrt.runtime.spec import SPEC_KEY, ColourOrder
+from segrt.trainer.networks import build_network, kind_of
 from segrt.trainer.settings import NetworkConfig
 
 SPEC = ModelSpec((64, 96), ("other", "tooth"), (127.5,) * 3, (127.5,) * 3, name="small")
@@ -112,3 +112,26 @@ def test_weights_beyond_half_precision_are_refused(network):
     wide.head.bias.data[0] = 1e5
     with pytest.raises(ModelError, match=r"'head.bias' holds 1e\+05, more than float16's 65504"):
         to_fp16(wide, SPEC)
+
+
+@pytest.mark.parametrize("name", ["lite0_light", "liteseg", "plain", "squeezenet_unet"])
+def test_every_kind_of_network_answers_the_same_through_every_backend(name, tmp_path):
+    torch.manual_seed(0)
+    config = NetworkConfig(name, width=16)
+    kind, network = kind_of(config), build_network(config, 2).eval()
+    torch.nn.init.normal_(network.head.weight)
+    spec = ModelSpec((64, 96), ("other", "tooth"), kind.mean, kind.std, kind.colour_order, name=name)
+    path = tmp_path / "network.onnx"
+    path.write_bytes(to_onnx(network, spec))
+    rgb, masks = kind.colour_order is ColourOrder.RGB, {}
+    for backend in ("pytorch", "openvino", "onnxruntime"):
+        with segrt.open(path, backend=backend) as segment:
+            masks[backend] = segment(PICTURE).mask
+    with torch.no_grad():
+        x = torch.from_numpy(np.ascontiguousarray(PICTURE[..., ::-1] if rgb else PICTURE)).permute(2, 0, 1)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (kind.mean, kind.std))
+        logits = network((x[None].float() - mean) / std)
+    sure = (logits[:, 1] - logits[:, 0]).abs().median()
+    assert sure > 0.01  # a network that is undecided everywhere would show nothing
+    for mask in masks.values():
+        assert (mask == masks["pytorch"]).mean() > 0.999

@@ -74,8 +74,7 @@ class LiteSeg(nn.Module):
             maps.append(stage(maps[-1]))
         coarsest = maps.pop()  # (n, 16 width, h / 32, w / 32)
         seen = [
-            upsample_to(conv(F.adaptive_avg_pool2d(coarsest, size)), coarsest)
-            for size, conv in zip(POOLED, self.pooled, strict=True)
+            upsample_to(conv(_pooled(coarsest, size)), coarsest) for size, conv in zip(POOLED, self.pooled, strict=True)
         ]
         y: Tensor = self.context(sum(seen[1:], seen[0]))  # (n, 2 width, h / 32, w / 32)
         for lateral, narrow, refine in zip(self.lateral, self.narrow, self.refine, strict=True):
@@ -83,3 +82,10 @@ class LiteSeg(nn.Module):
             y = refine(upsample_to(narrow(y), skip) + skip)
         logits: Tensor = self.head(y)  # (n, classes, h / 4, w / 4)
         return logits
+
+
+def _pooled(x: Tensor, size: int) -> Tensor:
+    """About `size` x `size` means over patches of one size, which every backend has; adaptive pooling few have."""
+    strides = [max(length // size, 1) for length in x.shape[-2:]]
+    patches = [max(length - (size - 1) * stride, 1) for length, stride in zip(x.shape[-2:], strides, strict=True)]
+    return F.avg_pool2d(x, patches, strides)
