@@ -28,7 +28,7 @@ struct Spread {
 };
 
 template <class F>
-SEGRT_PIXEL void widen(Spread<F>& spread, F moved) {
+SEGRT_PIXEL void cover(Spread<F>& spread, F moved) {
     spread.least = moved < spread.least ? moved : spread.least;
     spread.most = moved > spread.most ? moved : spread.most;
 }

@@ -17,7 +17,7 @@ SEGRT_PIXEL F apart(const SteadyRow& row, int x) {
     const F first = simd::load<F>(row.state + x) - simd::load<F>(row.now + x);
     pixel::Spread<F> spread = {first, first};
     for (int c = 1; c < row.classes; ++c) {
-        pixel::widen(spread, simd::load<F>(row.state + c * row.state_plane + x) -
+        pixel::cover(spread, simd::load<F>(row.state + c * row.state_plane + x) -
                                  simd::load<F>(row.now + c * row.now_plane + x));
     }
     return spread.most - spread.least;
