@@ -29,7 +29,7 @@ class Steady:
         self._threads = threads
         self._tally = np.zeros(len(TALLY), np.int64)
         self._state: NDArray[np.float32] = np.empty((0, 0, 0), np.float32)
-        self._placement: Placement | None = None
+        self._placement: Placement | None = None  # of the last frame; None: forget it
 
     def __call__(self, logits: NDArray[Any], placement: Placement) -> NDArray[np.float32]:
         """Take a frame's logits, and give those to make its mask of.
@@ -48,14 +48,14 @@ class Steady:
             self._state = np.empty(shape, np.float32)
             self.reset()
         if self._placement != placement:
+            self._tally[:] = 0
             self._placement = placement
-            self.reset()
         _core.steady(logits, seen_cells(placement, shape[1:]), self._state, self._tally, self._threads)
         return self._state
 
     def reset(self) -> None:
         """Forget the frames before."""
-        self._tally[TALLY.index("known")] = 0
+        self._placement = None
 
 
 def seen_cells(placement: Placement, cells_hw: tuple[int, int]) -> Rect:
