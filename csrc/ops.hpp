@@ -94,6 +94,29 @@ struct Measured {
 /// Fill the mask from the logits. Where any logit is not finite the mask is all 255 and nothing else is measured.
 void postprocess(const PostprocessJob& job, Measured& measured);
 
+/// What steady keeps beside its state, and found at the last frame.
+struct SteadyTally {
+    std::int64_t known;         // whether the state holds anything: 0 before a frame makes it the first
+    std::int64_t nonfinite;     // NaN and infinities among the frame's logits
+    std::int64_t leaps;         // cells of `seen` that were believed at once
+    std::int64_t mixed;         // whether the frame continued the ones before
+    std::uint64_t blocks_done;  // a GPU's own; 0 between calls
+};
+
+struct SteadyJob {
+    Logits logits;
+    Rect seen;           // the cells of the logits that show the frame: they tell a cut
+    float* state;        // (classes, height, width), contiguous: of the frame before, then of this one
+    SteadyTally* tally;  // where the state is: on a GPU in its memory
+    int threads;
+};
+
+/// Let the frames before steady a frame's logits; the state is what postprocess then reads.
+///
+/// After a cut, or where nothing is known, the state becomes the logits themselves. So it does where one is not finite,
+/// and nothing is known afterwards: the next frame begins anew.
+void steady(const SteadyJob& job);
+
 struct OverlayJob {
     Image image;  // 3 or 4 bytes a pixel
     int height, width, channels;

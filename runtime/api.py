@@ -32,6 +32,7 @@ def open(
     threads: int | None = None,
     precision: str | None = None,
     strict: bool = False,
+    steady: bool = False,
     **spec: Any,
 ) -> Segmenter:
     """Open a model: `with segrt.open("teeth") as segment: result = segment(image)`.
@@ -46,6 +47,8 @@ def open(
         strict: refuse an engine whose masks were never compared with the reference's on this machine (`segrt verify`);
             otherwise that of a bundle or .engine is warned of, through the logger "segrt". And never build a TensorRT
             plan in the place of one that does not fit any more.
+        steady: for the frames of one video: those before steady each mask, which flickers less; small changes take some
+            frames to show, clear ones none.
         spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
     Raises:
         ModelError: no such model, or its spec is missing or does not fit.
@@ -54,7 +57,14 @@ def open(
     if fit is not None:
         spec["fit"] = one_of(Fit, fit, "fit")
     segmenter, loaded = open_unchecked(
-        model, backend=backend, device=device, threads=threads, precision=precision, strict=strict, **spec
+        model,
+        backend=backend,
+        device=device,
+        threads=threads,
+        precision=precision,
+        strict=strict,
+        steady=steady,
+        **spec,
     )
     verifiable = loaded.bundle is not None or loaded.path.suffix == SUFFIX
     if (verifiable or strict) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
@@ -73,6 +83,7 @@ def open_unchecked(
     threads: int | None = None,
     precision: str | None = None,
     strict: bool = False,
+    steady: bool = False,
     **spec: Any,
 ) -> tuple[Segmenter, Model]:
     """Open a model as `open` does, without asking whether it was verified."""
@@ -80,7 +91,8 @@ def open_unchecked(
     loaded = load(model, spec, backend=name, device=where, precision=precision)
     engine = open_engine(loaded, backend=backend, device=device, threads=threads, strict=strict)
     kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
-    return Segmenter(engine, loaded.spec, defect=loaded.defect, threads=kernel_threads, graph=_graph(loaded)), loaded
+    graph, defect = _graph(loaded), loaded.defect
+    return Segmenter(engine, loaded.spec, defect=defect, threads=kernel_threads, graph=graph, steady=steady), loaded
 
 
 def _graph(model: Model) -> str:

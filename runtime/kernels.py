@@ -149,13 +149,7 @@ def postprocess(
         FrameError: shapes, dtypes or strides do not fit.
     """
     check_placement(placement, placement.frame_hw)
-    shape = logits.shape
-    if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
-        raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
-    if not 1 <= shape[-3] <= MAX_CLASSES:
-        raise FrameError(f"logits must have 1..{MAX_CLASSES} classes, {_found(logits)}")
-    if not (1 <= shape[-2] <= MAX_SIDE and 1 <= shape[-1] <= MAX_SIDE) or not logits.flags.aligned:
-        raise FrameError(f"logits must be aligned and their sides 1..{MAX_SIDE}, {_found(logits)}")
+    check_logits(logits)
     _plane(mask, placement.frame_hw, "mask")
     if not mask.flags.writeable:
         raise FrameError("mask must be writable, found a read-only array")
@@ -229,6 +223,17 @@ def check_white(white: int) -> None:
     """Raise FrameError unless a 16-bit grey can be scaled by it."""
     if not 1 <= white <= 65535:
         raise FrameError(f"white must be 1..65535, found {white}")
+
+
+def check_logits(logits: NDArray[Any]) -> None:
+    """Raise FrameError unless they are (1, classes, h, w) or (classes, h, w), float32 or float16, and aligned."""
+    shape = logits.shape
+    if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
+        raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
+    if not 1 <= shape[-3] <= MAX_CLASSES:
+        raise FrameError(f"logits must have 1..{MAX_CLASSES} classes, {_found(logits)}")
+    if not (1 <= shape[-2] <= MAX_SIDE and 1 <= shape[-1] <= MAX_SIDE) or not logits.flags.aligned:
+        raise FrameError(f"logits must be aligned and their sides 1..{MAX_SIDE}, {_found(logits)}")
 
 
 def check_placement(placement: Placement, frame_hw: tuple[int, int]) -> None:

@@ -18,6 +18,7 @@ from .engines.base import DeviceEngine, Engine, EngineInfo, on_device
 from .errors import EngineError, FrameError, ModelError, one_of
 from .placement import Fit, Placement, place
 from .spec import ModelSpec
+from .steady import Steady
 from .types import Frame, Mask, PixelFormat, Segmentation, Status
 
 KERNEL_THREADS = 2
@@ -55,6 +56,8 @@ class Segmenter:
         defect: why no answer of this engine can be believed, if so: then every segmentation is INVALID.
         threads: CPU threads of the pixel kernels.
         graph: which of a bundle's graphs the engine runs and why, for people.
+        steady: for the frames of one video: let those before steady each frame's logits, which flicker less then (see
+            `Steady`). Mask and confidence are of the steady logits; the time is in "postprocess".
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Segmenter:
         defect: str | None = None,
         threads: int = KERNEL_THREADS,
         graph: str = "",
+        steady: bool = False,
     ) -> None:
         self.engine = engine
         self.spec = spec
@@ -74,7 +78,8 @@ class Segmenter:
         self._lock = Lock()
         self._previous: Mask | None = None
         self._closed = False
-        self._session = Session(engine, spec) if on_device(engine) else None
+        self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
+        self._steady = Steady(threads) if steady and self._session is None else None
 
     @property
     def info(self) -> EngineInfo:
@@ -127,6 +132,8 @@ class Segmenter:
             frame = image
             if frame.image is None or frame.status is not Status.OK:
                 status = Status.CORRUPT if frame.status is Status.OK else frame.status
+                with self._lock:
+                    self._forget()
                 return Pending(self, None, Segmentation(None, status))
             image, format = frame.image, frame.format
         with self._lock:
@@ -180,6 +187,8 @@ class Segmenter:
             raise ModelError(
                 f"the network gave {logits.shape}, expected (1, {classes}, h, w): its spec has {classes} classes"
             )
+        if self._steady is not None:
+            logits = self._steady(logits, placement)
         previous = self._previous if self._previous is not None and self._previous.shape == mask.shape else None
         measured = kernels.postprocess(
             logits, placement, self.spec.activation, mask, previous=previous, threads=self._threads
@@ -200,11 +209,19 @@ class Segmenter:
         return Segmentation(mask, Status.OK, measured.areas_px, measured.confidence, 0, changed)
 
     def reset(self) -> None:
-        """Forget the last mask, so that the next one counts as the first of a new sequence."""
+        """Forget the frames so far, so that the next one counts as the first of a new sequence."""
         with self._lock:
             self._previous = None
+            self._forget()
             if self._session is not None:
                 self._session.reset()
+
+    def _forget(self) -> None:
+        """Let no frame so far steady the next one."""
+        if self._steady is not None:
+            self._steady.reset()
+        if self._session is not None:
+            self._session.forget()
 
     def close(self) -> None:
         """Close the engine; waits for frames that are being segmented, whose results stay to be had."""

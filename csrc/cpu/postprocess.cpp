@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/logits.hpp"
 #include "cpu/pool.hpp"
 #include "cpu/rows.hpp"
 #include "cpu/scratch.hpp"
@@ -71,16 +72,7 @@ class Band {
     void inspect(int from, int until) {
         const Logits& logits = job_.logits;
         for (int i = from; i < until; ++i) {
-            const int c = i / logits.height, y = i % logits.height;
-            const std::uint8_t* row = logits.data + c * logits.plane + y * logits.row;
-            if (!contiguous()) {
-                fetch(row);
-                found_.nonfinite += rows_.nonfinite_f32(reinterpret_cast<const std::uint32_t*>(line_), logits.width);
-            } else if (logits.half) {
-                found_.nonfinite += rows_.nonfinite_f16(reinterpret_cast<const std::uint16_t*>(row), logits.width);
-            } else {
-                found_.nonfinite += rows_.nonfinite_f32(reinterpret_cast<const std::uint32_t*>(row), logits.width);
-            }
+            found_.nonfinite += nonfinite(logits, i / logits.height, i % logits.height, rows_, line_);
         }
     }
 
@@ -109,38 +101,12 @@ class Band {
         if (held_[y & 1] == y) return to;
         held_[y & 1] = y;
         for (int c = 0; c < job_.logits.classes; ++c) {
-            fetch(job_.logits.data + c * job_.logits.plane + y * job_.logits.row);
+            fetch(job_.logits, c, y, rows_, line_);
+            line_[job_.logits.width] = line_[job_.logits.width - 1];  // stretch reads one beyond
             rows_.stretch(line_, columns_.index, columns_.here, columns_.next, job_.placement.source.width,
                           columns_.dense, to + c * columns_.padded);
         }
         return to;
-    }
-
-    bool contiguous() const { return job_.logits.column == (job_.logits.half ? 2 : 4); }
-
-    /// A logits row as floats in `line_`, its last value repeated once.
-    void fetch(const std::uint8_t* row) {
-        const Logits& logits = job_.logits;
-        if (contiguous()) {
-            if (logits.half) {
-                rows_.widen(reinterpret_cast<const std::uint16_t*>(row), logits.width, line_);
-            } else {
-                std::memcpy(line_, row, 4 * static_cast<std::size_t>(logits.width));
-            }
-        } else {
-            for (int x = 0; x < logits.width; ++x) fetch_one(row + x * logits.column, line_ + x);
-        }
-        line_[logits.width] = line_[logits.width - 1];
-    }
-
-    void fetch_one(const std::uint8_t* from, float* to) {
-        if (job_.logits.half) {
-            std::uint16_t half;
-            std::memcpy(&half, from, 2);
-            rows_.widen(&half, 1, to);
-        } else {
-            std::memcpy(to, from, 4);
-        }
     }
 
     const PostprocessJob& job_;

@@ -74,6 +74,22 @@ struct PostprocessRows {
     std::int64_t (*differing)(const std::uint8_t* a, const std::uint8_t* b, int count);
 };
 
+/// One row of all classes; planes in floats.
+struct SteadyRow {
+    const float* now;
+    std::ptrdiff_t now_plane;
+    float* state;
+    std::ptrdiff_t state_plane;
+    int classes, count;
+};
+
+struct SteadyRows {
+    /// Cells whose classes moved too far apart to be mixed.
+    std::int64_t (*leaps)(const SteadyRow& row);
+    /// Mix the row into the state.
+    void (*settle)(const SteadyRow& row);
+};
+
 /// Per class id. Unknown ids have share 0.
 using pixel::Tint;
 
@@ -87,6 +103,7 @@ struct Rows {
     FormatRows formats;
     PreprocessRows preprocess;
     PostprocessRows postprocess;
+    SteadyRows steady;
     OverlayRows overlay;
 };
 
@@ -98,6 +115,7 @@ const Rows& rows();
     extern const FormatRows format_rows;           \
     extern const PreprocessRows preprocess_rows;   \
     extern const PostprocessRows postprocess_rows; \
+    extern const SteadyRows steady_rows;           \
     extern const OverlayRows overlay_rows;         \
     }
 SEGRT_DECLARE_ROWS(baseline)

@@ -24,6 +24,9 @@ inline std::size_t stats_bytes(int classes) { return sizeof(std::int64_t) * clas
 /// `stats` are stats_bytes(classes), aligned to 8, zeroed by the call itself.
 void postprocess(const PostprocessJob& job, void* stats, const Stream& stream);
 
+/// State and tally in the memory of the GPU, the tally zeroed before the first call.
+void steady(const SteadyJob& job, const Stream& stream);
+
 void overlay(const OverlayJob& job, const Stream& stream);
 
 }  // namespace segrt::cuda

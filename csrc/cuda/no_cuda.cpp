@@ -57,6 +57,7 @@ void fill(void*, int, std::size_t, const Stream&) { refuse(); }
 
 void preprocess(const PreprocessJob&, const Stream&) { refuse(); }
 void postprocess(const PostprocessJob&, void*, const Stream&) { refuse(); }
+void steady(const SteadyJob&, const Stream&) { refuse(); }
 void overlay(const OverlayJob&, const Stream&) { refuse(); }
 
 }  // namespace segrt::cuda

@@ -2,33 +2,19 @@
 // the blocks look for NaN among all logits. The last block to finish sees the sums and, if need be, clears the mask.
 #include "cuda/kernels.hpp"
 #include "cuda/launch.hpp"
+#include "cuda/logits.hpp"
 #include "pixel/classify.hpp"
-#include "pixel/half.hpp"
 #include "pixel/resample.hpp"
 
 namespace segrt::cuda {
 namespace {
 
-constexpr int kLanes = 32, kWarps = 8, kThreads = kLanes * kWarps;
+constexpr int kWarps = 8, kThreads = kLanes * kWarps;
 constexpr int kEach = 2;               // rows that a thread takes: more would leave small frames too few blocks
 constexpr int kHigh = kWarps * kEach;  // rows of a block
 constexpr int kFew = 8;                // up to so many classes the logits of a pixel stay in registers
 constexpr int kUnseen = 255;           // what the mask holds outside a centre crop
 constexpr int kIds = 256;
-constexpr unsigned kAll = 0xFFFFFFFFu;  // lanes
-
-using Count = unsigned long long;  // what atomicAdd takes
-static_assert(sizeof(Count) == sizeof(std::int64_t), "counts are added up in place");
-
-/// Half precision as bits, so that one type of logits cannot be taken for the other.
-struct Half {
-    std::uint16_t bits;
-};
-
-SEGRT_PIXEL float widen(float value) { return value; }
-SEGRT_PIXEL float widen(Half value) { return pixel::from_half(value.bits); }
-SEGRT_PIXEL bool finite(float value) { return pixel::is_finite(value); }
-SEGRT_PIXEL bool finite(Half value) { return (value.bits & 0x7C00u) != 0x7C00u; }
 
 /// `count` values that are read at once.
 template <class Value, int kCount>
@@ -168,13 +154,6 @@ __device__ Count inspect(const Task<Value>& task) {
     return found;
 }
 
-/// Add up over the warp; the sum is in lane 0.
-__device__ Count warp_sum(Count value) {
-#pragma unroll
-    for (int step = kLanes / 2; step > 0; step /= 2) value += __shfl_down_sync(kAll, value, step);
-    return value;
-}
-
 /// What a block finds, before it is added to the stats.
 struct Found {
     unsigned areas[kIds];
@@ -255,7 +234,7 @@ __global__ void __launch_bounds__(kThreads) postprocess_block(const Task<Value> 
             task.mask.data[y * task.mask.row + x] = static_cast<std::uint8_t>(id);
         }
         // One addition for all lanes of one class.
-        const unsigned alike = __match_any_sync(kAll, id);
+        const unsigned alike = __match_any_sync(kAllLanes, id);
         const int leader = __ffs(static_cast<int>(alike)) - 1;
         if (static_cast<int>(threadIdx.x) == leader) atomicAdd(&found.areas[id], static_cast<unsigned>(__popc(alike)));
     }

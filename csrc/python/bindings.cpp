@@ -49,19 +49,23 @@ void bind_preprocess(const py::array& frame, const py::str& format, const py::tu
     preprocess(job);
 }
 
-py::tuple bind_postprocess(const py::array& logits, const py::tuple& where, const py::str& activation,
-                           const py::array& mask, const std::optional<py::array>& previous, int threads) {
+Logits logits_in(const py::array& logits) {
     const int from = static_cast<int>(logits.ndim()) - 3;  // a batch of one, or none
     const std::ptrdiff_t item = logits.itemsize();
+    return {static_cast<const std::uint8_t*>(logits.data()),
+            logits.strides(from),
+            logits.strides(from + 1),
+            stride(logits, from + 2, item),
+            static_cast<int>(logits.shape(from)),
+            static_cast<int>(logits.shape(from + 1)),
+            static_cast<int>(logits.shape(from + 2)),
+            item == 2};
+}
+
+py::tuple bind_postprocess(const py::array& logits, const py::tuple& where, const py::str& activation,
+                           const py::array& mask, const std::optional<py::array>& previous, int threads) {
     PostprocessJob job{};
-    job.logits = {static_cast<const std::uint8_t*>(logits.data()),
-                  logits.strides(from),
-                  logits.strides(from + 1),
-                  stride(logits, from + 2, item),
-                  static_cast<int>(logits.shape(from)),
-                  static_cast<int>(logits.shape(from + 1)),
-                  static_cast<int>(logits.shape(from + 2)),
-                  item == 2};
+    job.logits = logits_in(logits);
     job.placement = placement(where);
     job.activation = choose<Activation>(activation, kActivations);
     job.mask = plane(mask);
@@ -74,6 +78,18 @@ py::tuple bind_postprocess(const py::array& logits, const py::tuple& where, cons
     }
     const py::array_t<std::int64_t> areas(job.logits.classes, measured.areas);
     return py::make_tuple(areas, measured.confidence, measured.nonfinite, measured.changed);
+}
+
+void bind_steady(const py::array& logits, const py::tuple& seen, const py::array& state, const py::array& tally,
+                 int threads) {
+    SteadyJob job{};
+    job.logits = logits_in(logits);
+    job.seen = rect(seen);
+    job.state = static_cast<float*>(const_cast<void*>(state.data()));
+    job.tally = static_cast<SteadyTally*>(const_cast<void*>(tally.data()));
+    job.threads = threads;
+    const OthersMayRun meanwhile;
+    steady(job);
 }
 
 void bind_overlay(const py::array& frame, const py::array& mask, const py::array_t<std::uint8_t>& palette,
@@ -112,6 +128,7 @@ PYBIND11_MODULE(_core, module) {
     module.doc() = "segrt's pixel work in C++; segrt.runtime.kernels is its face.";
     module.def("preprocess", bind_preprocess);
     module.def("postprocess", bind_postprocess);
+    module.def("steady", bind_steady);
     module.def("overlay", bind_overlay);
     module.def("isa", isa);
     module.def("set_isa", bind_set_isa);

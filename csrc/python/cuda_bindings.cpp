@@ -36,21 +36,35 @@ void bind_preprocess(Address frame, std::ptrdiff_t pitch, const py::str& format,
     cuda::preprocess(job, stream);
 }
 
-void bind_postprocess(Address logits, bool half, const py::tuple& shape, const py::tuple& strides,
-                      const py::tuple& where, const py::str& activation, Address mask, std::ptrdiff_t mask_pitch,
-                      Address previous, std::ptrdiff_t previous_pitch, Address stats, const cuda::Stream& stream) {
+Logits logits_at(Address logits, bool half, const py::tuple& shape, const py::tuple& strides) {
     const auto step = [&](int i) {
         const Py_ssize_t values = PyLong_AsSsize_t(item(strides, i).ptr());
         if (values == -1 && PyErr_Occurred()) throw py::error_already_set();
         return static_cast<std::ptrdiff_t>(values * (half ? 2 : 4));
     };
+    return {at(logits), step(0), step(1), step(2), whole(shape, 0), whole(shape, 1), whole(shape, 2), half};
+}
+
+void bind_postprocess(Address logits, bool half, const py::tuple& shape, const py::tuple& strides,
+                      const py::tuple& where, const py::str& activation, Address mask, std::ptrdiff_t mask_pitch,
+                      Address previous, std::ptrdiff_t previous_pitch, Address stats, const cuda::Stream& stream) {
     PostprocessJob job{};
-    job.logits = {at(logits), step(0), step(1), step(2), whole(shape, 0), whole(shape, 1), whole(shape, 2), half};
+    job.logits = logits_at(logits, half, shape, strides);
     job.placement = placement(where);
     job.activation = choose<Activation>(activation, kActivations);
     job.mask = {at(mask), mask_pitch};
     job.previous = {at(previous), previous_pitch};
     cuda::postprocess(job, at<void>(stats), stream);
+}
+
+void bind_steady(Address logits, bool half, const py::tuple& shape, const py::tuple& strides, const py::tuple& seen,
+                 Address state, Address tally, const cuda::Stream& stream) {
+    SteadyJob job{};
+    job.logits = logits_at(logits, half, shape, strides);
+    job.seen = rect(seen);
+    job.state = at<float>(state);
+    job.tally = at<SteadyTally>(tally);
+    cuda::steady(job, stream);
 }
 
 void bind_overlay(Address image, std::ptrdiff_t pitch, int channels, int height, int width, Address mask,
@@ -157,6 +171,7 @@ void bind_cuda(py::module_& module) {
     module.def("preprocess", bind_preprocess);
     module.def("stats_bytes", cuda::stats_bytes);
     module.def("postprocess", bind_postprocess);
+    module.def("steady", bind_steady);
     module.def("overlay", bind_overlay);
 }
 

@@ -40,6 +40,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--strict", action="store_true", help="refuse an engine that `segrt verify` never passed here")
     where.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the engine (default: every core)")
     where.add_argument("--fit", choices=[f.value for f in Fit], help="how frames are placed into the network's input")
+    where.add_argument(
+        "--steady",
+        action="store_true",
+        help="less flicker in video, by the frames before: small changes of the mask show some frames late, clear ones "
+        "at once",
+    )
     where.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")
     where.add_argument(
         "--drop",

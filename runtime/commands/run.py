@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(open_source(options.source, timeout_s=options.timeout))
         where = {name: getattr(options, name) for name in ("backend", "device", "threads", "precision", "strict")}
-        opened = open_model(options.model, fit=options.fit, **where, **spec_fields(options))
+        opened = open_model(options.model, fit=options.fit, steady=options.steady, **where, **spec_fields(options))
         segmenter = stack.enter_context(opened)
         stop = Event()
         sinks = _sinks(options, segmenter, stop)

@@ -16,7 +16,7 @@ from segrt import _core
 from ..engines.base import Layout
 from ..errors import FrameError
 from ..kernels import MAX_SIDE, Measured, check_placement, check_white, picture_size
-from ..placement import Placement
+from ..placement import Placement, Rect
 from ..spec import MAX_CLASSES, Activation, ColourOrder, ModelSpec
 from ..types import PixelFormat
 
@@ -102,26 +102,16 @@ def postprocess(
         FrameError: shapes, dtypes or strides do not fit, or something is not on the stream's device.
     """
     check_placement(placement, placement.frame_hw)
-    shape, size = logits.shape, logits.dtype.itemsize
-    if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
-        raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
-    classes, height, width = shape[-3:]
-    if not 1 <= classes <= MAX_CLASSES:
-        raise FrameError(f"logits must have 1..{MAX_CLASSES} classes, {_found(logits)}")
-    aligned = not any(step % size for step in (logits.address, *logits.strides))
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE) or not aligned:
-        raise FrameError(f"logits must be aligned and their sides 1..{MAX_SIDE}, {_found(logits)}")
-    _on(stream, logits, "logits")
+    half, sides, steps = _logits(logits, stream)
     if not stats or stats % 8:
         raise FrameError(f"stats must be an address aligned to 8 bytes, found {stats:#x}")
     mask_pitch = _mask_pitch(mask, placement.frame_hw, "mask", stream)
     before, before_pitch = 0, 0
     if previous is not None:
         before, before_pitch = previous.address, _mask_pitch(previous, placement.frame_hw, "previous", stream)
-    plane, row, column = (step // size for step in logits.strides[-3:])
-    sides, steps, masks = (classes, height, width), (plane, row, column), (mask.address, mask_pitch)
+    masks = mask.address, mask_pitch
     _core.cuda.postprocess(
-        logits.address, size == 2, sides, steps, placement, activation, *masks, before, before_pitch, stats, stream
+        logits.address, half, sides, steps, placement, activation, *masks, before, before_pitch, stats, stream
     )
 
 
@@ -137,6 +127,26 @@ def read_stats(stats: NDArray[np.uint8], with_previous: bool) -> Measured:
     confidence = float(stats.view(np.float64)[classes + 2])
     changed = int(counts[classes + 1]) if with_previous else None
     return Measured(counts[:classes].copy(), confidence, int(counts[classes]), changed)
+
+
+def steady(logits: DeviceArray, seen: Rect, state: DeviceArray, tally: int, stream: _core.cuda.Stream) -> None:
+    """Queue what `segrt.runtime.steady.Steady` does: mix the logits into the state, which postprocess then reads.
+
+    Args:
+        logits: (1, classes, h, w) or (classes, h, w), float32 or float16, any strides.
+        seen: the cells that show the frame.
+        state: (classes, h, w) float32, contiguous.
+        tally: address of `TALLY`'s int64, zeroed before the first call.
+    Raises:
+        FrameError: shapes, dtypes or strides do not fit, or something is not on the stream's device.
+    """
+    half, sides, steps = _logits(logits, stream)
+    if state != DeviceArray.contiguous(state.address, sides, np.float32, state.device) or state.address % 4:
+        raise FrameError(f"the state must be contiguous {sides} float32 like the logits, {_found(state)}")
+    _on(stream, state, "the state")
+    if not tally or tally % 8:
+        raise FrameError(f"tally must be an address aligned to 8 bytes, found {tally:#x}")
+    _core.cuda.steady(logits.address, half, sides, steps, seen, state.address, tally, stream)
 
 
 def overlay(
@@ -178,6 +188,22 @@ def overlay(
     mask_pitch = _mask_pitch(mask, (height, width), "mask", stream)
     frame, ids = (image.address, pitch, channels, height, width), (mask.address, mask_pitch)
     _core.cuda.overlay(*frame, *ids, palette.address, alpha.address, count, out.address, out_pitch, stream)
+
+
+def _logits(logits: DeviceArray, stream: _core.cuda.Stream) -> tuple[bool, tuple[int, int, int], tuple[int, int, int]]:
+    """Whether they are halves, their sides, and their strides in values."""
+    shape, size = logits.shape, logits.dtype.itemsize
+    if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
+        raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
+    classes, height, width = shape[-3:]
+    if not 1 <= classes <= MAX_CLASSES:
+        raise FrameError(f"logits must have 1..{MAX_CLASSES} classes, {_found(logits)}")
+    aligned = not any(step % size for step in (logits.address, *logits.strides))
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE) or not aligned:
+        raise FrameError(f"logits must be aligned and their sides 1..{MAX_SIDE}, {_found(logits)}")
+    _on(stream, logits, "logits")
+    plane, row, column = (step // size for step in logits.strides[-3:])
+    return size == 2, (classes, height, width), (plane, row, column)
 
 
 def _pitch(array: DeviceArray, name: str, stream: _core.cuda.Stream) -> int:

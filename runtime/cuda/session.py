@@ -25,6 +25,7 @@ from ..spec import ModelSpec
 from ..types import UNSEEN, Mask, PixelFormat
 from .interop import Borrowed, CudaArray, DLPackArray, borrow, is_device_image
 from .slots import Shape, Slot
+from .steady import SteadyOnGpu
 
 SLOTS = 2
 """Frames in flight: one on the GPU, one on the host's side of it. More would only add latency."""
@@ -104,14 +105,16 @@ class Session:
     Args:
         engine: closed with the session.
         spec: of the model that the engine runs.
+        steady: let the frames before steady each frame's logits.
     Raises:
         EngineError: the GPU cannot be used.
     """
 
-    def __init__(self, engine: DeviceEngine, spec: ModelSpec) -> None:
+    def __init__(self, engine: DeviceEngine, spec: ModelSpec, *, steady: bool = False) -> None:
         self._engine, self._spec = engine, spec
         try:
             self._stream = _core.cuda.Stream(device_number(engine.info.device))
+            self._steady = SteadyOnGpu(self._stream) if steady else None
         except RuntimeError as error:
             raise gpu_failed(error) from None
         self._routes: OrderedDict[tuple[object, ...], Route] = OrderedDict()
@@ -157,11 +160,15 @@ class Session:
             slot = self._slot(route)
             if borrowed is None:
                 slot.stage(cast("NDArray[Any]", image))
+            if self._steady is not None:
+                self._steady.begin(self._engine.logits_shape, route.shape.placement)
             if not slot.captured and route.warm and not self._uncaptured:
                 self._capture(slot)
             slot.launch(borrowed.array if borrowed else None)
         except RuntimeError as error:
             raise gpu_failed(error) from None
+        if self._steady is not None:
+            self._steady.end(route.shape.placement)
         route.warm = True
         follows = last if self._last_hw == frame_hw else None
         self._last, self._last_hw = Ticket(slot, mask, follows, borrowed, start), frame_hw
@@ -177,6 +184,12 @@ class Session:
     def reset(self) -> None:
         """Let the next frame count as the first of a new sequence."""
         self._last = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Let no frame so far steady the next one."""
+        if self._steady is not None:
+            self._steady.reset()
 
     def close(self) -> None:
         """Finish what is in flight, then give back all memory and the engine."""
@@ -186,6 +199,7 @@ class Session:
         self._recent = None
         self._routes.clear()
         self._masks.clear()
+        self._steady = None
         self._engine.close()
 
     def _borrow(self, image: CudaArray | DLPackArray) -> Borrowed:
@@ -224,7 +238,9 @@ class Session:
         turn = self._submitted % SLOTS
         if turn not in route.slots:
             masks = self._masks_of(route.shape.placement.frame_hw)
-            route.slots[turn] = Slot(route.shape, self._engine, self._spec, self._stream, masks[turn], masks[1 - turn])
+            route.slots[turn] = Slot(
+                route.shape, self._engine, self._spec, self._stream, masks[turn], masks[1 - turn], self._steady
+            )
         return route.slots[turn]
 
     def _drop_oldest(self) -> None:

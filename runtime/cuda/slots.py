@@ -16,6 +16,7 @@ from ..spec import ModelSpec
 from ..types import Mask, PixelFormat
 from . import kernels
 from .kernels import DeviceArray
+from .steady import SteadyOnGpu
 
 
 class Shape(NamedTuple):
@@ -49,6 +50,7 @@ class Slot:
     Args:
         mask: written by every frame that goes through here.
         previous: the mask of the frame before, whichever slot it went through.
+        steady: what the frames before left, of all slots; None: each frame stands for itself.
     """
 
     def __init__(
@@ -59,11 +61,12 @@ class Slot:
         stream: _core.cuda.Stream,
         mask: _core.cuda.DeviceBuffer,
         previous: _core.cuda.DeviceBuffer,
+        steady: SteadyOnGpu | None = None,
     ) -> None:
         cuda, device = _core.cuda, stream.device
         frame_hw, classes = shape.placement.frame_hw, len(spec.class_names)
         self._shape, self._engine, self._spec, self._stream = shape, engine, spec, stream
-        self._mask, self._previous = mask, previous
+        self._mask, self._previous, self._steady = mask, previous, steady
         self._stats = cuda.DeviceBuffer(kernels.stats_bytes(classes), device)
         self._done = cuda.Event(False, device)
         pinned_stats, pinned_mask = cuda.PinnedBuffer(self._stats.nbytes), cuda.PinnedBuffer(frame_hw[0] * frame_hw[1])
@@ -86,7 +89,7 @@ class Slot:
     @property
     def captured(self) -> bool:
         """Whether a graph stands ready for the engine as it is now; one that does not hold any more is let go."""
-        if self._graph is not None and self._captured_with != frozen(self._engine):
+        if self._graph is not None and self._captured_with != self._frozen():
             self._graph = None
         return self._graph is not None
 
@@ -94,15 +97,15 @@ class Slot:
         """Record the work of a frame, or of all that follows preprocessing where frames are borrowed.
 
         It is run plainly right before: what engines set up at their first run (cuDNN does so in each thread anew)
-        cannot be captured. What is staged stays there for `launch`.
+        cannot be captured. What is staged stays there for `launch`, and the frame counts once for steadiness.
 
         Raises:
             Exception: the engine's or CUDA's reason why this cannot be recorded; the slot works without.
         """
         self._graph = None
-        self._queue()
+        self._queue(rehearsal=True)
         self._stream.synchronize()
-        now = frozen(self._engine)
+        now = self._frozen()
         self._graph = _core.cuda.Graph.capture(self._stream, self._queue)
         self._captured_with = now
 
@@ -129,14 +132,17 @@ class Slot:
         np.copyto(out, self._mask_view)
         return kernels.read_stats(self._stats_view, with_previous)
 
-    def _queue(self) -> None:
+    def _frozen(self) -> tuple[object, ...]:
+        return (*frozen(self._engine), self._steady.address if self._steady else 0)
+
+    def _queue(self, *, rehearsal: bool = False) -> None:
         copy, stream = _core.cuda.copy, self._stream
         if self._frame is not None and self._host_frame is not None:
             copy(self._frame.address, self._host_frame.address, self._frame.nbytes, stream)
             frame = self._frame.address, self._shape.image_shape, self._shape.dtype, stream.device
             self._preprocess(DeviceArray.contiguous(*frame))
         self._engine.enqueue(stream.handle)
-        self._postprocess()
+        self._postprocess(rehearsal=rehearsal)
         copy(self._host_mask.address, self._mask.address, self._mask.nbytes, stream)
         copy(self._host_stats.address, self._stats.address, self._stats.nbytes, stream)
 
@@ -146,11 +152,13 @@ class Slot:
             frame, shape.format, shape.placement, self._spec, engine.layout, engine.input_address, self._stream
         )
 
-    def _postprocess(self) -> None:
+    def _postprocess(self, *, rehearsal: bool) -> None:
         placement, device = self._shape.placement, self._stream.device
         mask, previous = (
             DeviceArray.contiguous(buffer.address, placement.frame_hw, np.uint8, device)
             for buffer in (self._mask, self._previous)
         )
         logits = logits_of(self._engine, device)
+        if self._steady is not None and not rehearsal:
+            logits = self._steady.queue(logits, placement)
         kernels.postprocess(logits, placement, self._spec.activation, mask, previous, self._stats.address, self._stream)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from . import _core_cuda as cuda
 
-__all__ = ["cuda", "cuda_devices", "isa", "overlay", "postprocess", "preprocess", "set_isa"]
+__all__ = ["cuda", "cuda_devices", "isa", "overlay", "postprocess", "preprocess", "set_isa", "steady"]
 
 _Size = tuple[int, int]
 _Box = tuple[int, int, int, int]
@@ -38,6 +38,19 @@ def postprocess(
     /,
 ) -> tuple[NDArray[int64], float, int, int]:
     """Areas per class, confidence (NaN where logits are not finite), non-finite logits, changed pixels."""
+
+def steady(
+    logits: NDArray[Any],
+    seen: _Box,
+    state: NDArray[float32],
+    tally: NDArray[int64],
+    threads: int,
+    /,
+) -> None:
+    """Mix logits into the (classes, height, width) state, which postprocess then reads.
+
+    `tally` is int64: known (0: the state holds nothing), nonfinite, leaps, mixed, and one of a GPU's own.
+    """
 
 def overlay(
     image: NDArray[uint8],

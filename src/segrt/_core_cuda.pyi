@@ -168,6 +168,22 @@ def postprocess(
 def stats_bytes(classes: int, /) -> int:
     """Bytes of `postprocess`' stats: 8 * (classes + 4)."""
 
+def steady(
+    logits: int,
+    half: bool,
+    shape: tuple[int, int, int],
+    strides: tuple[int, int, int],
+    seen: _Box,
+    state: int,
+    tally: int,
+    stream: Stream,
+    /,
+) -> None:
+    """Queue segrt._core.steady on (classes, height, width) logits, strides in values; the bits are the CPU kernel's.
+
+    State and tally are in device memory; the tally's five int64 are zeroed before the first call.
+    """
+
 def overlay(
     image: int,
     pitch: int,

@@ -128,13 +128,38 @@ unsigned long long overlay_digest() {
     return digest.value();
 }
 
+unsigned long long steady_digest() {
+    Digest digest;
+    for (int classes : {2, 3, 21}) {
+        const auto first = scores(classes * 31 * 37), noise = scores(classes * 31 * 37);
+        std::vector<float> logits = first, state(first.size());
+        segrt::SteadyTally tally{};
+        for (int frame = 0; frame < 5; ++frame) {
+            for (std::size_t i = 0; i < first.size(); ++i) logits[i] = first[i] + 0.02f * frame * noise[i];
+            segrt::SteadyJob job{};
+            job.logits = {
+                reinterpret_cast<const std::uint8_t*>(logits.data()), 31 * 37 * 4, 37 * 4, 4, classes, 31, 37, false};
+            job.seen = {0, 3, 37, 20};
+            job.state = state.data();
+            job.tally = &tally;
+            job.threads = 2;
+            segrt::steady(job);
+            digest.add(state);
+            digest.add(std::vector<std::int64_t>{tally.leaps, tally.mixed});
+        }
+    }
+    return digest.value();
+}
+
 }  // namespace
 
 int main() {
     for (const char* isa : {"baseline", "avx2", "avx512"}) {
         if (!segrt::set_isa(isa)) continue;
         state = 1;
-        const auto first = preprocess_digest(), second = postprocess_digest(), third = overlay_digest();
-        std::printf("preprocess %016llx postprocess %016llx overlay %016llx (%s)\n", first, second, third, isa);
+        const auto first = preprocess_digest(), second = postprocess_digest(), third = overlay_digest(),
+                   fourth = steady_digest();
+        std::printf("preprocess %016llx postprocess %016llx overlay %016llx steady %016llx (%s)\n", first, second,
+                    third, fourth, isa);
     }
 }

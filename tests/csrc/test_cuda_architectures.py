@@ -37,7 +37,7 @@ def test_every_source_is_compiled_for_every_generation():
     if all(len(generations) < 2 for generations in found):
         pytest.skip("segrt was built for one GPU only")
     with_kernels = [generations for generations in found if generations]
-    assert len(with_kernels) >= 3  # preprocess, postprocess, overlay
+    assert len(with_kernels) >= 4  # preprocess, postprocess, steady, overlay
     assert all(generations >= ARCHITECTURES for generations in with_kernels)
 
 

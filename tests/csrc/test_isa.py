@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.csrc.conftest import isas
 from tests.csrc.test_preprocess import picture, run, spec_of
+from tests.csrc.test_steady import Stream, shivering
 
 from segrt import _core
 from segrt.runtime import kernels
@@ -44,6 +45,19 @@ def test_postprocess_gives_the_same_bits(frame_hw, classes, dtype, activation):
     def work():
         mask = np.empty(frame_hw, np.uint8)
         return (*kernels.postprocess(logits, placement, activation, mask, None)[:3], mask)
+
+    on_every_isa(work)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("classes", [2, 3, 21])
+@pytest.mark.parametrize("cells_hw", [(31, 37), (5, 16), (120, 120)])
+def test_steady_gives_the_same_bits(cells_hw, classes, dtype):
+    frames = shivering(classes, *cells_hw, dtype=dtype)
+
+    def work():
+        stream = Stream(frames[0])
+        return [stream(frame).copy() for frame in frames] + [stream.tally]
 
     on_every_isa(work)
 

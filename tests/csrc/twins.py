@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segrt.runtime.placement import Placement
+from segrt.runtime.placement import Placement, Rect
 from segrt.runtime.types import UNSEEN, PixelFormat
 
 Array = NDArray[Any]
@@ -96,6 +96,19 @@ def confidence_of(values: Array, activation: str) -> float:
     if activation == "sigmoid":
         return float((1 / (1 + np.exp(-top))).mean())
     return float((1 / np.exp(values - top).sum(axis=0)).mean())
+
+
+def steadied(logits: Array, before: Array | None, seen: Rect) -> tuple[Array, int]:
+    """(classes, h, w) logits mixed with the steady ones before, and how many of the cells seen leapt."""
+    now = logits.astype(float)
+    if before is None:
+        return now, 0
+    moved = before.astype(float) - now
+    apart = moved.max(axis=0) - moved.min(axis=0)
+    leaps = int((apart >= 2)[seen.y : seen.y + seen.height, seen.x : seen.x + seen.width].sum())
+    if len(now) == 1 or 5 * leaps >= seen.height * seen.width or not np.isfinite(now).all():
+        return now, leaps
+    return now + 0.75 * np.clip(1 - apart / 2, 0, None) * moved, leaps
 
 
 def tinted(image: Array, mask: Array, palette: Array, alpha: Array) -> Array:

@@ -39,6 +39,17 @@ def test_an_open_segmenter_can_be_given_and_stays_open(net):
         assert segment(stripes(40, 64)).status is Status.OK
 
 
+def test_steady_is_an_option_of_open_and_run_and_each_run_begins_anew(net):
+    level = [np.full((32, 32, 3), (0, 0, grey), np.uint8) for grey in (140, 120, 140, 120)]
+    plain, steady = ([r.changed for _, r in segrt.run(level, net, steady=on)] for on in (False, True))
+    assert plain == [None, 1, 1, 1]
+    assert steady == [None, 0, 0, 0]
+    with segrt.open(net, steady=True) as segment:
+        for first in (0, 1):
+            masks = [result.mask for _, result in segrt.run(level[first:], segment)]
+            assert (masks[0] == 1 - first).all()
+
+
 def test_an_abandoned_run_leaves_no_thread_behind(net):
     before = {thread.name for thread in threading.enumerate()}
     with segrt.open(net) as segment:

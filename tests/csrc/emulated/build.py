@@ -18,7 +18,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-KERNELS = ("preprocess.cu", "postprocess.cu", "overlay.cu", "handles.cu", "device.cu")
+KERNELS = ("preprocess.cu", "postprocess.cu", "steady.cu", "overlay.cu", "handles.cu", "device.cu")
 EMULATION = ("fibers.cpp", "runtime.cpp", "module.cpp")
 # Another namespace, or pybind11 would take these types for those of the real module.
 FLAGS = (

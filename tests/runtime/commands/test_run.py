@@ -76,6 +76,13 @@ def test_a_clip_becomes_an_overlay_masks_and_numbers(net, out, capsys):
     assert "openvino" in text.err
 
 
+def test_steady_masks_change_less_from_frame_to_frame(net, out):
+    for name, options in (("plain", ()), ("steady", ("--steady",))):
+        assert segrt_run(CLIP, net, "-q", "--max-frames", 20, "--json", out / name, *options) == 0
+    plain, steady = (sum(row["changed"] for row in lines(out / name)[1:]) for name in ("plain", "steady"))
+    assert 0 < steady < plain
+
+
 def test_quiet_says_nothing(net, capsys):
     assert segrt_run(CLIP, net, "-q", "--max-frames", 2) == 0
     assert capsys.readouterr() == ("", "")

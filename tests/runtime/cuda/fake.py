@@ -183,6 +183,20 @@ class FakeCuda(SimpleNamespace):
 
         stream.add(work)
 
+    def steady(self, logits, half, shape, strides, seen, state, tally, stream) -> None:  # type: ignore[no-untyped-def]
+        def work() -> None:
+            values, kept = self.logits_at(logits, half, shape, strides), self.array_at(state, shape, np.float32)
+            _core.steady(values, seen, kept, self.array_at(tally, (5,), np.int64), 1)
+
+        stream.add(work)
+
+    def logits_at(self, address, half, shape, strides) -> np.ndarray:  # type: ignore[no-untyped-def]
+        """Logits, strides in values, that must be alive now."""
+        dtype = np.dtype(np.float16 if half else np.float32)
+        span = sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) + 1
+        values = self.array_at(address, (span,), dtype)
+        return as_strided(values, shape, tuple(step * dtype.itemsize for step in strides))
+
     def postprocess(
         self, logits, half, shape, strides, placement, activation, mask, mask_pitch, previous, previous_pitch, stats, s
     ) -> None:  # type: ignore[no-untyped-def]
@@ -190,10 +204,7 @@ class FakeCuda(SimpleNamespace):
         assert mask_pitch == frame_hw[1]
 
         def work() -> None:
-            dtype = np.dtype(np.float16 if half else np.float32)
-            span = sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) + 1
-            values = self.array_at(logits, (span,), dtype)
-            values = as_strided(values, shape, tuple(step * dtype.itemsize for step in strides))
+            values = self.logits_at(logits, half, shape, strides)
             before = self.array_at(previous, frame_hw, np.uint8).copy() if previous else None
             target = self.array_at(mask, frame_hw, np.uint8)
             areas, confidence, nonfinite, changed = _core.postprocess(values, placement, activation, target, before, 1)
