@@ -2,9 +2,10 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from tests.trainer.chain import STAGES, Chain, same, settings, write_noisy_discs
 
-from segrt import ConfigError
+from segrt import ConfigError, ModelError
 from segrt.trainer.checkpoint import load
 from segrt.trainer.config import with_overrides
 from segrt.trainer.stages.revise import read_records
@@ -133,3 +134,24 @@ def test_a_resumed_log_tells_each_iteration_once(chain: Chain, tmp_path):
     run_stage("segment", with_overrides(config, ["supervised.iterations=6"]), tmp_path, resume=True)
     text = (tmp_path / "segment" / "log.jsonl").read_text()
     assert sorted({json.loads(line)["iteration"] for line in text.splitlines()}) == [4, 6]
+
+
+def test_trusted_samples_have_a_length_a_rate_and_first_weights_of_their_own(chain: Chain, tmp_path):
+    first = chain.out / "finetune" / MODEL
+    config = with_overrides(
+        chain.config,
+        ["method.segment.iterations=1", "method.segment.lr_scale=1e-9", f"method.segment.start={first}"],
+    )
+    run_stage("segment", config, tmp_path)
+    kept = load(tmp_path / "segment" / MODEL)
+    assert load(tmp_path / "segment" / LAST).iteration == 1
+    for name, tensor in load(first).weights.items():
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            assert torch.allclose(kept.weights[name], tensor, atol=1e-6)
+
+
+def test_first_weights_that_are_missing_are_named(chain: Chain, tmp_path):
+    config = with_overrides(chain.config, ["method.segment.start=nowhere.safetensors"])
+    with pytest.raises(ModelError, match=r"nowhere\.safetensors"):
+        run_stage("segment", config, tmp_path)
+    assert not (tmp_path / "segment").exists()

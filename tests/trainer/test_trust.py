@@ -188,3 +188,16 @@ def test_one_subject_cannot_be_split(train):
         DataError, match=r"6 samples, 1 subjects with right labels, cannot be split .* check data\.group"
     ):
         open_data(from_dict({"data": settings(train, group="^(person)")}))
+
+
+def test_a_trusted_sample_keeps_what_the_noisy_annotator_gave_beside_its_label(train):
+    divided = by_list(train, "0\n3\n4\n5\n")
+    assert [sample.second for sample in divided.trusted] == [train.path / "noisy" / "0.png", None, None, None]
+    assert [sample.second for sample in divided.noisy] == [None, None]
+
+
+def test_where_nobody_knows_the_truth_a_noisy_sample_has_none(train):
+    (train.path / "trusted.txt").write_text("3\n4\n5\n")
+    divided = divide(train, DataConfig(trusted="list", noisy="noisy", truth_known=False), 1)
+    assert [sample.truth for sample in divided.noisy] == [None] * 3
+    assert [sample.mask.parent.name for sample in divided.noisy] == ["noisy"] * 3
