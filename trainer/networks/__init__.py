@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from segrt.runtime.errors import ConfigError
+from segrt.runtime.errors import ConfigError, ModelError
 from segrt.runtime.spec import ColourOrder
 
 from ..settings import NetworkConfig
@@ -25,6 +26,7 @@ from .liteseg import LiteSeg
 from .plain import PlainNet
 from .resnet import MEAN_RGB, STD_RGB, ResNet34Encoder
 from .squeezenet import MEAN_BGR, SqueezeNetEncoder
+from .state_file import trained_encoder
 from .unet import UNet
 
 
@@ -126,7 +128,8 @@ def _parts(network: nn.Module, pattern: str) -> list[nn.Module]:
 
 
 def load_encoder(network: nn.Module, config: NetworkConfig) -> None:
-    """Fill the encoder from `config.weights`, if it names a file.
+    """Fill the encoder from `config.weights`, if it names a file: published weights, or a checkpoint of a network that
+    has this encoder.
 
     Raises:
         ConfigError: the network has no encoder.
@@ -135,7 +138,15 @@ def load_encoder(network: nn.Module, config: NetworkConfig) -> None:
     if not config.weights:
         return
     encoder = getattr(network, "encoder", None)
-    if isinstance(encoder, SqueezeNetEncoder):
+    if isinstance(encoder, nn.Module) and (trained := trained_encoder(Path(config.weights))):
+        try:
+            encoder.load_state_dict(trained)
+        except RuntimeError:  # torch's text has a line for every tensor
+            raise ModelError(
+                f"the checkpoint {config.weights} has another encoder than network {config.name!r}: start from one of "
+                "a network of the same family and size"
+            ) from None
+    elif isinstance(encoder, SqueezeNetEncoder):
         encoder.load_npz(config.weights)
     elif isinstance(encoder, (ResNet34Encoder, EfficientNetLiteEncoder)):
         encoder.load(config.weights)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from segrt.runtime.errors import ModelError
 
+_ENCODER = "network/encoder."  # a checkpoint's group and part
+
 
 def read_state(path: Path, expected: str) -> Mapping[str, Tensor]:
     """Tensors by name; nothing in the file is executed.
@@ -37,3 +39,15 @@ def read_state(path: Path, expected: str) -> Mapping[str, Tensor]:
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ModelError(f"the weights {path} are no state dict: expected tensors by name, as they are published")
     return found
+
+
+def trained_encoder(path: Path) -> Mapping[str, Tensor]:
+    """The encoder's tensors in one of segrt's own checkpoints; nothing where `path` is something else.
+
+    Raises:
+        ModelError: a .safetensors file that cannot be read.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    found = read_state(path, "a checkpoint, or an encoder's tensors, as .safetensors")
+    return {name.removeprefix(_ENCODER): value for name, value in found.items() if name.startswith(_ENCODER)}

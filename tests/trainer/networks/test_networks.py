@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from segrt import ConfigError
+from segrt import ConfigError, ModelError
 from segrt.runtime.spec import ColourOrder
 from segrt.trainer.config import NetworkConfig
 from segrt.trainer.networks import NETWORKS, build_network, kind_of, load_encoder, measure_size
@@ -130,3 +130,17 @@ def test_parts_are_frozen_by_a_pattern():
     assert not stages[4][0].depthwise[0].weight.requires_grad
     assert stages[4][0].depthwise[1].weight.requires_grad  # the batch norm behind it
     assert stages[3][0].depthwise[0].weight.requires_grad
+
+
+def test_an_encoder_starts_from_another_networks_checkpoint(tmp_path):
+    torch.manual_seed(0)
+    teacher = build_network(NetworkConfig("lite0_unet", 4), 2)
+    path = tmp_path / "model.safetensors"
+    save_file({f"network/{name}": tensor for name, tensor in teacher.state_dict().items()}, path)
+    config = NetworkConfig("lite0_light", 8, weights=str(path))
+    student = build_network(config, 3)
+    load_encoder(student, config)
+    assert torch.equal(student.encoder.stem[0].weight, teacher.encoder.stem[0].weight)
+    other = NetworkConfig("lite1_light", 8, weights=str(path))
+    with pytest.raises(ModelError, match=r"has another encoder than network 'lite1_light'"):
+        load_encoder(build_network(other, 3), other)
