@@ -58,15 +58,16 @@ def main() -> None:
     options = parser.parse_args()
     question = "What does int8 cost in masks and bring in speed on a CPU, and which quantiser's masks are better?"
     results = header(question, "openvino", "onnxruntime", "nncf")
-    model = load(options.model)
+    model = load(options.model, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
-        graphs = {"fp32": model.path}
+        graphs = {"fp32": Path(folder) / "fp32.onnx"}
+        graphs["fp32"].write_bytes(model.read())
         batches = Calibration(options.data / "train", model.spec, options.count)
         graphs["int8"] = Path(folder) / "nncf.onnx"
-        graphs["int8"].write_bytes(to_int8(model.path.read_bytes(), batches))
+        graphs["int8"].write_bytes(to_int8(model.read(), batches))
         if options.other:
             graphs["int8 by onnxruntime"] = Path(folder) / "ort.onnx"
-            other(model.path, graphs["int8 by onnxruntime"], batches)
+            other(graphs["fp32"], graphs["int8 by onnxruntime"], batches)
         results |= {"model": options.model, "calibration_pictures": len(batches)}
         results["bytes"] = {name: path.stat().st_size for name, path in graphs.items()}
         with undisturbed() as scheduling:

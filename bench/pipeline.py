@@ -52,6 +52,7 @@ def main() -> None:
     results = header(question, "openvino", "av", "numpy", "opencv-python")
     results |= {"model": options.model, "video": Path(options.video).name}
     with segrt.open(options.model) as segmenter:
+        results["graph"] = segmenter.graph or "its only one"
         info = segmenter.engine.info
         results["engine"] = f"{info.backend} {info.version}, {info.threads} threads, {info.note}"
         results["frame_to_mask"] = frame_to_mask(segmenter, options.video)

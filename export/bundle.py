@@ -41,6 +41,7 @@ def make_bundle(
     limits: Limits,
     *,
     network: nn.Module | None = None,
+    reference: bytes | None = None,
     about: About | None = None,
     show: Callable[[str], None] = lambda text: None,
     progress: Callable[[str], None] = lambda text: None,
@@ -51,7 +52,8 @@ def make_bundle(
         path: the .segrt file; replaced if it exists.
         graphs: ONNX files by precision; "fp32" must be among them.
         pictures: golden frames.
-        network: the checkpoint's network, float32 on the CPU: the reference; None: the fp32 graph.
+        network: the checkpoint's network, float32 on the CPU: the reference; None: an fp32 graph,
+        reference: which is this one; None: the one among `graphs`.
         about: for the model card.
         show: is given the gate's table, before a refusal too.
         progress: is told what comes next.
@@ -63,7 +65,7 @@ def make_bundle(
     from .gate import run_gate
     from .verdict import let_through
 
-    gate = run_gate(spec, graphs, pictures, limits, network, progress)
+    gate = run_gate(spec, graphs, pictures, limits, network, progress, reference)
     let_through(path, spec, gate, show)
     write_bundle(path, spec, graphs, gate.golden, model_card(spec, graphs, gate.report, about or About()), gate.report)
     written = open_bundle(path)

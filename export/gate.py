@@ -68,14 +68,16 @@ def run_gate(
     limits: Limits,
     network: nn.Module | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    reference: bytes | None = None,
 ) -> Gate:
     """Measure every graph against the reference.
 
     Args:
         graphs: ONNX files by precision, each with `spec` inside; "fp32" must be among them.
         pictures: golden frames, one or more.
-        network: the reference, in float32 on the CPU; None: the fp32 graph on ONNX Runtime.
+        network: the reference, in float32 on the CPU; None: an fp32 graph on ONNX Runtime.
         progress: is told what comes next.
+        reference: that graph, where it is another than the one to judge; None: the one to judge.
     Raises:
         EngineError: a backend refuses a graph, or none that could judge it is installed.
     """
@@ -85,21 +87,25 @@ def run_gate(
         files = {p: Path(folder) / f"{p}.onnx" for p in PRECISIONS if p in graphs}
         for precision, file in files.items():
             file.write_bytes(graphs[precision])
-        standing_in = None if network is not None else _backends("fp32")[0]
-        with _reference(network, files["fp32"], spec, standing_in) as segment:
+        given, standing_in = files["fp32"], None if network is not None else _backends("fp32")[0]
+        changed = reference not in (None, graphs["fp32"])  # its masks then prove something on every backend
+        if changed and reference is not None:
+            given = Path(folder) / "reference.onnx"
+            given.write_bytes(reference)
+        with _reference(network, given, spec, standing_in) as segment:
             info = segment.engine.info
             progress(f"reference: {info.backend} {info.version}")
             golden = tuple(_golden(segment, picture) for picture in pictures)
         measured = []
         for precision, file in files.items():
             for backend, device in _backends(precision):
-                if precision == "fp32" and (backend, device) == standing_in:
+                if precision == "fp32" and not changed and (backend, device) == standing_in:
                     continue
                 progress(f"{precision} on {backend} ({device})")
                 with open_model(file, backend=backend, device=device) as segment:
                     classes = len(spec.class_names)
                     measured.append(measure(segment, segment.engine.info, golden, classes, precision, limits))
-    what = "the checkpoint" if network is not None else "the fp32 graph"
+    what = "the checkpoint" if network is not None else "the graph that was given" if changed else "the fp32 graph"
     report = GateReport(
         rows=tuple(each.row for each in measured),
         limits=limits,

@@ -19,6 +19,7 @@ from .calibration import Calibration
 from .card import About
 from .fp16 import to_fp16
 from .gate import limits_of
+from .half_weights import with_full_weights, with_half_weights
 from .int8 import to_int8
 from .onnx import to_onnx
 
@@ -33,6 +34,7 @@ class Wanted:
     calibration: Path | None = None  # a folder of pictures; int8 is made from it
     size_hw: tuple[int, int] | None = None  # of the input; None: the recipe's
     dynamic: bool = False  # leave batch, height and width open
+    half_weights: bool = False  # store the fp32 graph's weights as float16
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +47,15 @@ class Graphs:
     limits: Limits
     about: About
     defect: str | None = None  # one line on why no mask can be believed
+    reference: bytes | None = None  # where there is no checkpoint: the fp32 graph as it was given
 
 
 def make_graphs(source: str, wanted: Wanted, told: Told = lambda text: None) -> Graphs:
     """Read `source` and make the graphs.
 
     Args:
-        source: a checkpoint, or an fp32 .onnx file or shipped model's name where neither fp16 nor sizes are wanted.
+        source: a checkpoint, or an fp32 .onnx file or shipped model's name (of its fp32 graph) where neither fp16 nor
+            sizes are wanted.
         told: what comes next, for people.
     Raises:
         ModelError: the source cannot be read, or its network cannot take the size.
@@ -68,7 +72,10 @@ def make_graphs(source: str, wanted: Wanted, told: Told = lambda text: None) -> 
     if wanted.calibration is not None:
         batches = Calibration(wanted.calibration, made.spec)
         told(f"int8 from {len(batches)} pictures")
-        made.onnx["int8"] = to_int8(made.onnx["fp32"], batches)
+        made.onnx["int8"] = to_int8(with_full_weights(made.onnx["fp32"]), batches)
+    if wanted.half_weights:
+        told("half weights")
+        made.onnx["fp32"] = with_half_weights(made.onnx["fp32"])
     return made
 
 
@@ -95,19 +102,22 @@ def _of_checkpoint(path: Path, wanted: Wanted, told: Told) -> Graphs:
 def _of_graph(source: str, wanted: Wanted) -> Graphs:
     if wanted.fp16 or wanted.dynamic or wanted.size_hw is not None:
         raise ConfigError(f"{source} is a graph already: --fp16, --dynamic and --size need the checkpoint it came from")
-    model = models.load(source)
+    is_bundle = models.find(source).suffix == ".segrt"
+    model = models.load(source, precision="fp32" if is_bundle else None)
     if model.arithmetic != "f32":
         raise ConfigError(f"{source} is an {model.arithmetic} graph, expected an fp32 one")
     note = model.path.with_suffix(".md")  # a card beside the file tells more than the graph does
     about = About(note=note.read_text()) if note.is_file() else About()
-    return Graphs(model.spec, {"fp32": _in_one_piece(model.path)}, None, Limits(), about, model.defect)
+    fp32 = _in_one_piece(model)
+    return Graphs(model.spec, {"fp32": fp32}, None, Limits(), about, model.defect, fp32)
 
 
-def _in_one_piece(path: Path) -> bytes:
-    """The file's bytes; weights that lie in files beside it are taken in."""
-    if not read_onnx(path).data_files:
-        return path.read_bytes()
+def _in_one_piece(model: models.Model) -> bytes:
+    """The graph's bytes; weights that lie in files beside it are taken in."""
+    data = model.read()
+    if not read_onnx(model.path, data).data_files:
+        return data
     import onnx
 
-    data: bytes = onnx.load(path).SerializeToString()
-    return data
+    whole: bytes = onnx.load(model.path).SerializeToString()
+    return whole

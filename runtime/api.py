@@ -14,7 +14,6 @@ from .engines import choose, open_engine
 from .errors import EngineError, SourceError, one_of
 from .model import Model, load
 from .placement import Fit
-from .plan_file import SUFFIX
 from .reader import Drop, Reader
 from .segmenter import KERNEL_THREADS, Segmenter
 from .sources import open_source
@@ -45,8 +44,8 @@ def open(
         threads: CPU threads of engine and pixel kernels; None: every core for the engine, two for the kernels.
         precision: which graph of a bundle to run ("fp32", "fp16", "int8"); None: the fastest that passed its gate.
         strict: refuse an engine whose masks were never compared with the reference's on this machine (`segrt verify`);
-            otherwise that of a bundle or .engine is warned of, through the logger "segrt". And never build a TensorRT
-            plan in the place of one that does not fit any more.
+            otherwise that of a bundle or .engine of yours is warned of, through the logger "segrt". And never build a
+            TensorRT plan in the place of one that does not fit any more.
         steady: for the frames of one video: those before steady each mask, which flickers less; small changes take some
             frames to show, clear ones none.
         spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
@@ -66,8 +65,7 @@ def open(
         steady=steady,
         **spec,
     )
-    verifiable = loaded.bundle is not None or loaded.path.suffix == SUFFIX
-    if (verifiable or strict) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
+    if (strict or verification.to_be_told(loaded)) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
         if strict:
             segmenter.close()
             raise EngineError(doubt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from .bundles.bundle import Bundle
 
 SHIPPED_DIR = Path(__file__).parent / "models"
+_SHIPPED_AS = (".segrt", ".onnx")
+"""Where both are there, the first is meant by the name."""
 
+PRECISION_OF = {"f32": "fp32", "f16": "fp16", "int8": "int8"}
+"""What `--precision` calls a graph, by its arithmetic."""
 
 MIN_OPSET, MAX_OPSET = 7, 30
 """Before 7 operators broadcast otherwise; what is newer than the second does not exist yet, or the file is damaged."""
@@ -23,7 +27,7 @@ MIN_OPSET, MAX_OPSET = 7, 30
 
 @dataclass(frozen=True)
 class Model:
-    """A model file and how to use it."""
+    """A model and how to use it."""
 
     path: Path
     spec: ModelSpec
@@ -34,15 +38,31 @@ class Model:
     bundle: Bundle | None = None  # where the file was taken from, if it was
     precision: str | None = None  # which of the bundle's graphs it is,
     why: str = ""  # and why that one
+    data: bytes | None = field(default=None, repr=False)  # that graph, which lies in no file of its own
+
+    def read(self) -> bytes:
+        """The bytes of the graph, or of the engine: the file's, or those that the bundle held."""
+        return self.path.read_bytes() if self.data is None else self.data
+
+    @property
+    def source(self) -> str:
+        """Where the graph lies, as no other graph does: for caches of what was made of it."""
+        place = str(self.path.resolve())
+        return place if self.data is None else f"{place}, its {self.precision} graph"
 
     def sha256(self) -> str:
-        """Hash of the file's bytes, in hexadecimal."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """Hash of those bytes, in hexadecimal."""
+        return hashlib.sha256(self.read()).hexdigest()
 
 
 def shipped() -> list[str]:
     """Names of the models that come with segrt."""
-    return sorted(path.stem for path in SHIPPED_DIR.glob("*.onnx"))
+    return sorted({path.stem for suffix in _SHIPPED_AS for path in SHIPPED_DIR.glob(f"*{suffix}")})
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of those."""
+    return path.parent == SHIPPED_DIR
 
 
 def find(name: str | Path) -> Path:
@@ -52,12 +72,13 @@ def find(name: str | Path) -> Path:
         ModelError: there is no such model or file, or it is of a kind that segrt does not run.
     """
     if not isinstance(name, (str, Path)) or not str(name):
-        raise ModelError(f"a model is the name of a shipped one or the path of an .onnx file, found {name!r}")
+        raise ModelError(f"a model is the name of a shipped one or the path of a bundle or .onnx file, found {name!r}")
     path = Path(name)
     if str(name) in shipped():
-        return SHIPPED_DIR / f"{name}.onnx"
+        files = (SHIPPED_DIR / f"{name}{suffix}" for suffix in _SHIPPED_AS)
+        return next(file for file in files if file.is_file())
     if path.is_dir():
-        raise ModelError(f"{path} is a directory, expected an .onnx file")
+        raise ModelError(f"{path} is a directory, expected a bundle or an .onnx file")
     if not path.exists():
         raise ModelError(
             f"there is no model {str(name)!r}: give a bundle, an .onnx file or one of {', '.join(shipped()) or 'none'}"
@@ -84,10 +105,9 @@ def load(
         name: a shipped model's name, or the path of a bundle (.segrt), an .onnx file or a TensorRT .engine.
         given: spec fields that take the place of, or supply, those in the file.
         backend, device: what it is for, as `engines.choose` gives them: they decide which graph of a bundle is taken.
-        precision: take this graph of a bundle instead.
+        precision: take this graph of a bundle instead; of a single graph: what it must be.
     Raises:
         ModelError: no such model, no spec, a spec that does not fit the graph, or a damaged bundle.
-        SinkError: a bundle's graph cannot be written to the user's cache.
     """
     path = find(name)
     if path.suffix == ".segrt":
@@ -95,7 +115,7 @@ def load(
 
         bundle = open_bundle(path)
         taken, why = bundle.pick(backend, device, precision)
-        model = _load(bundle.extract(taken), given)
+        model = _load(path, given, bundle.graph(taken))
         if not given and model.spec != bundle.spec:
             raise ModelError(
                 f"{path}: the spec inside its {taken} graph is not its own spec: it was put together wrongly"
@@ -105,14 +125,16 @@ def load(
         from .plan_file import model_of
 
         return model_of(path, given, backend)
-    if precision is not None:
+    single = None if path.suffix == ".engine" else _load(path, given)
+    if single is None or precision not in (None, PRECISION_OF[single.arithmetic]):
         raise ModelError(f"{path} is a single graph: --precision {precision} chooses among the graphs of a bundle")
-    return _load(path, given)
+    return single
 
 
-def _load(path: Path, given: dict[str, Any] | None) -> Model:
-    onnx = read_onnx(path)
-    _check_data_files(path, onnx)
+def _load(path: Path, given: dict[str, Any] | None, data: bytes | None = None) -> Model:
+    """What `path` holds; or, where `data` is one of the graphs in it, what that is."""
+    onnx = read_onnx(path, data)
+    _check_data_files(path, onnx, alone=data is not None)
     given = dict(given or {})
     known = {field.name for field in fields(ModelSpec)}
     if unknown := sorted(set(given) - known):
@@ -132,7 +154,8 @@ def _load(path: Path, given: dict[str, Any] | None) -> Model:
         )
     _check(path, onnx, spec)
     names = next(iter(onnx.inputs)), next(iter(onnx.outputs))
-    return Model(path, spec, *names, onnx.arithmetic, _defect(path))
+    model = Model(path, spec, *names, onnx.arithmetic, data=data)
+    return replace(model, defect=_defect(model))
 
 
 def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
@@ -145,8 +168,8 @@ def _graph_input_hw(path: Path, onnx: OnnxFile) -> tuple[int, int]:
     return shape[2], shape[3]
 
 
-def _defect(path: Path) -> str | None:
-    bad = nonfinite_weights(path)
+def _defect(model: Model) -> str | None:
+    bad, path = nonfinite_weights(model.read()), model.path
     if not bad:
         return None
     name, count = next(iter(bad.items()))
@@ -154,8 +177,10 @@ def _defect(path: Path) -> str | None:
     return f"{path} holds {count} NaN or infinite values in {name!r}{others}: the file is damaged, or training diverged"
 
 
-def _check_data_files(path: Path, onnx: OnnxFile) -> None:
+def _check_data_files(path: Path, onnx: OnnxFile, alone: bool) -> None:
     for name in onnx.data_files:
+        if alone:
+            raise ModelError(f"{path}: a graph in it keeps weights in a file, {name!r}, and a bundle holds no such one")
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"{path} wants weights from {name!r}, outside its own folder: it may be made to do harm")
         if not (path.parent / name).is_file():

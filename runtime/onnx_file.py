@@ -59,12 +59,17 @@ class OnnxFile:
         return "f16" if FLOAT16 in self.types.values() else "f32"
 
 
-def read_onnx(path: Path) -> OnnxFile:
+def read_onnx(path: Path, data: bytes | None = None) -> OnnxFile:
     """Look into an ONNX file.
 
+    Args:
+        path: the file.
+        data: what to look into instead: a graph that lies in `path`, which then is its name in errors.
     Raises:
         ModelError: the file is missing, empty, or no ONNX model.
     """
+    if data is not None:
+        return _checked(path, memoryview(data))
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")
     if path.stat().st_size == 0:
@@ -74,11 +79,14 @@ def read_onnx(path: Path) -> OnnxFile:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     with file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # unmapped with its last slice
-        try:
-            found = _model(data)
-        except (ValueError, IndexError, UnicodeDecodeError):
-            raise ModelError(f"{path} is not an ONNX model, or is cut short") from None
+        return _checked(path, memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+
+
+def _checked(path: Path, data: memoryview) -> OnnxFile:
+    try:
+        found = _model(data)
+    except (ValueError, IndexError, UnicodeDecodeError):
+        raise ModelError(f"{path} is not an ONNX model, or is cut short") from None
     if not found.inputs or not found.outputs:
         raise ModelError(f"{path} is not an ONNX model: no graph with an input and an output was found in it")
     return found
@@ -89,14 +97,14 @@ def shape_text(shape: Shape) -> str:
     return "x".join("?" if n is None else str(n) for n in shape) or "a scalar"
 
 
-def nonfinite_weights(path: Path) -> dict[str, int]:
-    """How many NaN and infinities each weight of a readable ONNX file holds; weights without any are left out.
+def nonfinite_weights(onnx: bytes) -> dict[str, int]:
+    """How many NaN and infinities each weight of a readable ONNX model holds; weights without any are left out.
 
     Backends may hide them: OpenVINO's ReLU, for one, turns NaN into 0, and the network then gives finite nonsense.
     Weights in files of their own (external data) and in bfloat16 are not looked at.
     """
     counts = {}
-    for graph in _messages(memoryview(path.read_bytes()), _MODEL_GRAPH):
+    for graph in _messages(memoryview(onnx), _MODEL_GRAPH):
         for tensor in _messages(graph, _GRAPH_INITIALIZER):
             name, values = _weight(tensor)
             if bad := int(np.count_nonzero(~np.isfinite(values))):

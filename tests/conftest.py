@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,3 +28,26 @@ def data_dir() -> Path:
     if not (root / "dental").is_dir():
         pytest.skip("no development data: set SEGRT_DATA or link data/ (docs/data.md)")
     return root
+
+
+@pytest.fixture
+def nothing_writable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """Inside, a user has no home, no cache can be made, and no byte can be written to a file."""
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with monkeypatch.context() as change:
+            change.delenv("XDG_CACHE_HOME", raising=False)
+            change.setattr(Path, "home", _no_home)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+            try:
+                yield
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return held
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")

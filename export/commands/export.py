@@ -38,11 +38,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("--fp16", action="store_true", help="a float16 graph (for GPUs)")
     parser.add_argument("--int8", action="store_true", help="an int8 graph (for CPUs); needs --calib")
+    parser.add_argument(
+        "--half-weights", action="store_true", help="store the fp32 graph's weights as float16: half the bytes"
+    )
     parser.add_argument("--calib", type=Path, metavar="DIR", help="pictures like those that the network will see")
     parser.add_argument("--dynamic", action="store_true", help="leave batch, height and width open in the graphs")
     parser.add_argument("--size", type=_size, metavar="HxW", help="input size (default: that of the recipe)")
     parser.add_argument(
         "--golden", type=Path, metavar="DIR", help="frames to compare graphs on: pictures, images/ and masks/, a video"
+    )
+    parser.add_argument(
+        "--golden-count",
+        type=_count,
+        metavar="N",
+        help="how many of them at most (default: 16); they weigh in a bundle",
     )
     parser.add_argument("--device", default="cuda", help="GPU of this machine that an engine is for (default: cuda)")
     parser.add_argument("--gpu", metavar="LIST", help="build an engine for these instead: 8.6,8.9 (needs tensorrt_rtx)")
@@ -56,14 +65,15 @@ def run(options: argparse.Namespace) -> int:
     with _needs_export():
         from rich.console import Console
 
-        from ..golden import golden_pictures
+        from ..golden import COUNT, golden_pictures
         from ..graphs import Wanted, make_graphs
 
         if options.int8:
             from ..int8 import load_nncf
 
             load_nncf()  # better missing now than after minutes
-    wanted = Wanted(options.fp16, options.calib if options.int8 else None, options.size, options.dynamic)
+    calibration = options.calib if options.int8 else None
+    wanted = Wanted(options.fp16, calibration, options.size, options.dynamic, options.half_weights)
     console = Console(stderr=True)
     with console.status("reading") as status:
 
@@ -71,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             status.update(f"{what} ...")
 
         graphs = make_graphs(options.checkpoint, wanted, told)
-        pictures = golden_pictures(options.golden, graphs.spec)
+        pictures = golden_pictures(options.golden, graphs.spec, options.golden_count or COUNT)
         written = _WRITERS[kind](options, graphs, pictures, told)
     Console().print(written, soft_wrap=True, highlight=False)
     return 0
@@ -88,6 +98,7 @@ def _bundle(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture
         pictures,
         graphs.limits,
         network=graphs.network,
+        reference=graphs.reference,
         about=graphs.about,
         show=_show,
         progress=told,
@@ -107,7 +118,7 @@ def _engine(options: argparse.Namespace, graphs: Graphs, pictures: tuple[Picture
     from ..gate import run_gate
 
     path: Path = options.output
-    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told)
+    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told, graphs.reference)
     told("TensorRT builds")
     made = make_engine(
         path,
@@ -137,7 +148,7 @@ def _gate(path: Path, graphs: Graphs, pictures: tuple[Picture, ...], told: Told)
     from ..gate import run_gate
     from ..verdict import let_through
 
-    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told)
+    gate = run_gate(graphs.spec, graphs.onnx, pictures, graphs.limits, graphs.network, told, graphs.reference)
     let_through(path, graphs.spec, gate, _show)
 
 
@@ -166,6 +177,10 @@ def _kind(options: argparse.Namespace) -> str:
         raise ConfigError("--int8 and --calib go together: int8 ranges are read from the pictures in --calib DIR")
     if options.fp16 and options.int8 and kind in ("onnx", "engine"):
         raise ConfigError(f"{options.output.name} holds one graph: give --fp16 or --int8; a bundle (.segrt) holds both")
+    if options.half_weights and (options.fp16 or options.int8) and kind in ("onnx", "engine"):
+        raise ConfigError(
+            f"--half-weights is for the fp32 graph, which {options.output.name} would not hold: leave it out"
+        )
     if options.gpu and kind != "engine":
         raise ConfigError("--gpu is for engines: name the output *.engine")
     return kind
@@ -180,6 +195,12 @@ def _needs_export() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise ConfigError(f"export needs {error.name}; install it: pip install 'segrt[export,onnxruntime]'") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text!r}")
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:

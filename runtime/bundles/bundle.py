@@ -24,9 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cache import cache_path
-from ..errors import ModelError, SinkError
-from ..sinks.files import PartFile, cannot_write
+from ..errors import ModelError
 from ..spec import ModelSpec
 from .archive import MANIFEST, Entry, open_archive
 from .parity import Golden
@@ -108,35 +106,15 @@ class Bundle:
         """The model card, Markdown."""
         return self._read(CARD).decode(errors="replace")
 
-    def extract(self, precision: str) -> Path:
-        """A graph as a file of its own: in the user's cache under its hash, written once.
+    def graph(self, precision: str) -> bytes:
+        """A graph, as it would be in an .onnx file; read from the bundle itself, so that nothing must be writable.
 
         Raises:
             ModelError: the bundle has no such graph, or it is damaged.
-            SinkError: the cache cannot be written; nothing half-written stays.
         """
         if precision not in self.graphs:
             raise ModelError(f"{self.path} has no {precision} graph; it has {', '.join(self.graphs)}")
-        name = self.graphs[precision]
-        entry = self.entries[name]
-        target = cache_path("graphs") / f"{entry.sha256}.onnx"
-        if _has_hash(target, entry):
-            return target
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = PartFile(target)
-        except (OSError, SinkError) as error:
-            reason = str(error) if isinstance(error, SinkError) else cannot_write(target.parent, error)
-            raise SinkError(f"{reason}; set XDG_CACHE_HOME to a folder that can be written") from None
-        try:
-            with open_archive(self.path) as archive, part.path.open("wb") as file:
-                archive.copy(name, entry, file.write)
-            part.finish()
-        except OSError as error:
-            raise SinkError(cannot_write(target, error)) from None
-        finally:
-            part.discard()
-        return target
+        return self._read(self.graphs[precision])
 
     def _let_through(self, precision: str, backend: str, device: str) -> bool:
         """Whether the gate's own try on this backend passed; for fp16, where there was no GPU to try, any try."""
@@ -211,17 +189,3 @@ def _contents(path: Path, data: bytes) -> tuple[dict[str, Entry], dict[str, str]
 def _is_hash(text: str) -> bool:
     """64 hexadecimal digits and nothing else: hashes become file names in the cache."""
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
-
-
-def _has_hash(path: Path, entry: Entry) -> bool:
-    """Whether a file of the cache is whole: it may have been damaged, or cut short by a crash of the machine."""
-    digest = hashlib.sha256()
-    try:
-        if path.stat().st_size != entry.size:
-            return False
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    except OSError:
-        return False
-    return digest.hexdigest() == entry.sha256

@@ -7,13 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..errors import ModelError
+from ..model import PRECISION_OF
 from ..plan_file import read_record
 from .bundle import Bundle
 from .parity import Golden, Measured, measure
 from .report import ENGINE, Limits
-
-_PRECISIONS = {"f32": "fp32", "f16": "fp16", "int8": "int8"}
-"""Whose limit holds for an engine, by the arithmetic of its graph."""
 
 
 def measure_engine(path: Path, golden: Sequence[Golden], limits: Limits, device: str = "auto") -> Measured:
@@ -29,7 +27,9 @@ def measure_engine(path: Path, golden: Sequence[Golden], limits: Limits, device:
     segment, _ = open_unchecked(path, backend="tensorrt", device=device)
     with segment:
         classes = len(record.spec.class_names)
-        precision = _PRECISIONS.get(record.arithmetic, "fp32")  # the strictest for what is not known
+        precision = PRECISION_OF.get(
+            record.arithmetic, "fp32"
+        )  # whose limit holds; the strictest for what is not known
         found = measure(segment, segment.engine.info, golden, classes, precision, limits)
     return replace(found, row=replace(found.row, precision=ENGINE))
 

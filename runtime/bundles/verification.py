@@ -17,13 +17,23 @@ from ..cache import cache_path
 from ..engines.base import EngineInfo
 from ..errors import SinkError
 from ..machine import cpu_name
+from ..model import Model, is_shipped
 from ..plan_file import SUFFIX, PlanRecord, read_record
 from ..sinks.files import PartFile, cannot_write
 from .report import ENGINE, Row
 
 if TYPE_CHECKING:
-    from ..model import Model
     from .bundle import Bundle
+
+
+def to_be_told(model: Model) -> bool:
+    """Whether an engine that was never verified is worth a warning without `strict`.
+
+    Not for a shipped model, whose graphs every release runs through the gate, nor for a plain graph, which cannot be.
+    """
+    if model.bundle is not None:
+        return not is_shipped(model.path)
+    return model.path.suffix == SUFFIX
 
 
 def doubt(model: Model, info: EngineInfo) -> str | None:
@@ -92,7 +102,11 @@ def passed_here(judged: Bundle | PlanRecord) -> list[str]:
     from segrt import __version__
 
     found = set()
-    for path in cache_path("verified").glob("*.json"):
+    try:
+        markers = list(cache_path("verified").glob("*.json"))
+    except OSError:  # the home directory is somebody else's
+        return []
+    for path in markers:
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))["facts"]
             here = judged.sha256, machine(facts["device"]), __version__

@@ -119,7 +119,7 @@ def _bundle_rows(path: Path) -> list[tuple[str, str]]:
     rows = [
         first,
         ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
-        ("card", f"unzip -p {path} {CARD}"),
+        ("card", str(card) if (card := path.with_suffix(".md")).is_file() else f"unzip -p {path} {CARD}"),
         ("graphs", ", ".join(sizes)),
         ("golden frames", f"{bundle.report.frames}, {bundle.report.truths} with truth; {bundle.report.reference}"),
     ]

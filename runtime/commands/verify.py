@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, EngineError, SinkError
+from ..errors import ConfigError, EngineError, ModelError, SinkError
 from . import EXIT_DONE, EXIT_FAILED
 from ._options import add_precision
 
@@ -28,7 +28,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "the reference's, which are in the bundle. What passes is remembered, for `segrt run --strict`.",
         epilog="Exit status: 0 passed, 1 failed, 2 usage, 130 interrupted.",
     )
-    parser.add_argument("bundle", type=Path, help="a .segrt file")
+    parser.add_argument("bundle", help="a .segrt file, or the name of a shipped model")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
     parser.add_argument("--backend", default="auto", help="as for segrt run (default: what it would take)")
     parser.add_argument("--all", action="store_true", help="every backend that is installed, in place of one")
@@ -46,18 +46,25 @@ def run(options: argparse.Namespace) -> int:
     from ..bundles import verification
     from ..bundles.bundle import open_bundle
     from ..bundles.report import table
+    from ..model import find
     from ..plan_file import read_record
     from ..sinks.files import PartFile
 
     if options.engine and (options.all or options.precision or options.backend not in ("auto", "tensorrt")):
         raise ConfigError("--engine names what to verify: leave out --all, --precision and --backend")
-    bundle = open_bundle(options.bundle)
+    path = find(options.bundle)
+    if path.suffix != ".segrt":
+        raise ModelError(
+            f"{path} is no bundle, expected a .segrt file, which has golden frames to verify with: make one with "
+            "segrt export CHECKPOINT -o name.segrt"
+        )
+    bundle = open_bundle(path)
     judged = read_record(options.engine) if options.engine else bundle
     bundle.check()  # of what no engine here reads too: the file goes on to other machines
     with ExitStack() as stack:
         parts = {}
         for path in filter(None, (options.report, options.picture)):  # before the work: a place may be wrong
-            parts[path] = PartFile(path, tuple(filter(None, (options.bundle, options.engine))))
+            parts[path] = PartFile(path, tuple(filter(None, (bundle.path, options.engine))))
             stack.callback(parts[path].discard)
         measured, problems = _measure_all(bundle, options)
         rows = [each.row for each in measured]

@@ -27,7 +27,8 @@ class OnnxRuntimeEngine:
         options.log_severity_level = _FATAL
         ort.disable_telemetry_events()
         try:
-            self._session = ort.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
+            graph = str(model.path) if model.data is None else model.data
+            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base of their own
             raise EngineError(f"ONNX Runtime refused {model.path}: {' '.join(str(error).split())}") from None
         half = self._session.get_inputs()[0].type == "tensor(float16)"

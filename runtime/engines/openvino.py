@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cache import cache_path
 from ..errors import EngineError
 from ..model import Model
 from ._telemetry import without_telemetry
@@ -29,7 +31,8 @@ class OpenVinoEngine:
     def __init__(self, model: Model, threads: int) -> None:
         core = ov.Core()
         try:
-            graph = _with_preprocessing(core.read_model(model.path), model)
+            read = core.read_model(model.path if model.data is None else BytesIO(model.data))
+            graph = _with_preprocessing(read, model)
             compiled = core.compile_model(graph, "CPU", _options(threads))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refused {model.path}: {_last_line(error)}") from None
@@ -96,8 +99,7 @@ def _cache_dir() -> Path | None:
 
     OpenVINO keys each entry by the model's content, its own version, the device and the options.
     """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = root / "segrt" / "openvino"
+    cache = cache_path("openvino")
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError:

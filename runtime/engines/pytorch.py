@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ..errors import EngineError
 from ..model import Model
-from ..onnx_file import FLOAT16
+from ..onnx_file import FLOAT16, FLOAT32
 from .base import EngineInfo, Layout
 
 if TYPE_CHECKING:  # loaded with the first file: networks that are given as modules need it not
@@ -84,7 +85,7 @@ def _computed(operator: Operator, inputs: Sequence[Any], attributes: Attributes)
 
 
 def read_graph(model: Model) -> onnx.GraphProto:
-    """The graph of a model's file.
+    """The graph of a model, with weights as it computes with them.
 
     Raises:
         EngineError: the file is none of ONNX, or the package onnx is missing.
@@ -92,13 +93,35 @@ def read_graph(model: Model) -> onnx.GraphProto:
     try:
         import onnx
 
-        return onnx.load(str(model.path)).graph
+        if model.data is not None:
+            return with_full_weights(onnx.load_from_string(model.data).graph)
+        return with_full_weights(onnx.load(str(model.path)).graph)  # those in files beside it are taken in
     except ModuleNotFoundError:
         raise EngineError(
             "the pytorch backend reads .onnx files with a package that is missing: pip install onnx"
         ) from None
     except Exception as error:  # protobuf's errors share no base
         raise EngineError(f"{model.path} cannot be read as ONNX: {' '.join(str(error).split())}") from None
+
+
+def with_full_weights(graph: onnx.GraphProto) -> onnx.GraphProto:
+    """The same graph, in which float16 weights that a Cast makes float32 are float32 already.
+
+    Such Casts save bytes in the file: nothing is to be rounded to half on their account.
+    """
+    from onnx import numpy_helper
+
+    stored = {weight.name: weight for weight in graph.initializer if weight.data_type == FLOAT16}
+    for node in list(graph.node):
+        if node.op_type == "Cast" and node.attribute[0].i == FLOAT32 and node.input[0] in stored:
+            values = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            graph.node.remove(node)
+    read = {name for node in graph.node for name in node.input}
+    for name, weight in stored.items():
+        if name not in read:
+            graph.initializer.remove(weight)
+    return graph
 
 
 def array_of(tensor: onnx.TensorProto) -> Tensor:

@@ -204,9 +204,9 @@ def open_engine(
         return _open_file(model, gpu)
     trt, cache = package_for(gpu), cache or EngineCache()
     options = replace(options or BuildOptions(), capabilities=(gpu.capability,) if name_of(trt) == RTX else ())
-    onnx, digest = content_of(model.path)
+    onnx, digest = content_of(model)
     key = key_of(trt, digest, fixed_profile(model), options, gpu)
-    source, name = str(model.path.resolve()), model.spec.name
+    source, name = model.source, model.spec.name
 
     def plan() -> Plan:
         return cache.get(name, key, source, build, record_of(model, key), strict=strict)

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from ..model import Model
@@ -66,7 +65,7 @@ def record_of(model: Model, key: PlanKey) -> Callable[[str], PlanRecord]:
         return PlanRecord(
             key=key,
             plan_sha256=plan_sha256,
-            source=str(model.path.resolve()),
+            source=model.source,
             input_name=model.input_name,
             output_name=model.output_name,
             spec=model.spec,
@@ -77,12 +76,12 @@ def record_of(model: Model, key: PlanKey) -> Callable[[str], PlanRecord]:
     return record
 
 
-def content_of(path: Path) -> tuple[bytes, str]:
-    """A model file's bytes, and the hash of them and of the weights that it keeps in files of their own."""
-    onnx = path.read_bytes()
+def content_of(model: Model) -> tuple[bytes, str]:
+    """A graph's bytes, and the hash of them and of the weights that it keeps in files of their own."""
+    onnx = model.read()
     digest = sha256(onnx)
-    for name in read_onnx(path).data_files:
-        digest.update(sha256((path.parent / name).read_bytes()).digest())
+    for name in read_onnx(model.path, onnx).data_files:
+        digest.update(sha256((model.path.parent / name).read_bytes()).digest())
     return onnx, digest.hexdigest()
 
 

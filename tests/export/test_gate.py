@@ -190,9 +190,10 @@ def test_the_author_s_own_words_stand_first_in_the_card(fp32):
 
 @pytest.mark.data
 def test_the_default_model_becomes_a_bundle_on_real_photos(data_dir, tmp_path):
-    from segrt.runtime.model import find, load
+    from segrt.runtime.model import load
 
-    spec, graph = load("teeth").spec, find("teeth").read_bytes()
+    model = load("teeth", precision="fp32")
+    spec, graph = model.spec, model.read()
     pictures = golden_pictures(data_dir / "dental" / "val", spec, 4)
     path = Path(tmp_path / "teeth.segrt")
     report = make_bundle(path, spec, {"fp32": graph}, pictures, Limits())

@@ -1,13 +1,16 @@
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copy
 
 import onnx
 import pytest
+from tests.bundles import small_bundle
 from tests.tiny import colour_net, colour_spec, stripe_classes, stripes
 
 import segrt
 from segrt import EngineError, ModelError
-from segrt.runtime.model import load, shipped
+from segrt.cli import main
+from segrt.runtime.model import find, is_shipped, load, shipped
 
 
 def test_the_spec_inside_an_onnx_file_is_found_without_a_backend(tmp_path):
@@ -19,8 +22,54 @@ def test_the_spec_inside_an_onnx_file_is_found_without_a_backend(tmp_path):
 def test_the_default_model_is_shipped_with_its_card():
     assert "teeth" in shipped()
     model = load("teeth")
-    assert model.spec.class_names == ("other", "tooth")
+    assert model.spec.class_names == ("other", "tooth", "gum")
     assert model.path.with_suffix(".md").is_file()
+
+
+@pytest.fixture
+def shipped_here(tmp_path, monkeypatch):
+    """Two shipped models: `plain` is an .onnx file, `small` a bundle with an .onnx file beside it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "models"
+    folder.mkdir()
+    small_bundle(folder / "small.segrt", int8=1.0)
+    for name in ("plain", "small"):
+        colour_net(folder / f"{name}.onnx")
+    monkeypatch.setattr("segrt.runtime.model.SHIPPED_DIR", folder)
+    return folder
+
+
+def test_a_name_finds_a_shipped_bundle_before_a_graph(shipped_here):
+    assert shipped() == ["plain", "small"]
+    assert (find("plain").name, find("small").name) == ("plain.onnx", "small.segrt")
+    assert is_shipped(find("small"))
+    with pytest.raises(ModelError, match=r"one of plain, small$"):
+        find("absent")
+
+
+def test_a_shipped_bundle_opens_without_a_warning_unless_strict(shipped_here, tmp_path, caplog):
+    with segrt.open("small", backend="openvino") as segment:
+        assert segment.graph == "int8 of small.segrt (the fastest that passed the gate)"
+    with segrt.open("small", backend="openvino", precision="fp32") as segment:
+        assert segment.graph == "fp32 of small.segrt (as asked)"
+    assert not caplog.records
+    with pytest.raises(EngineError, match="never verified"):
+        segrt.open("small", backend="openvino", strict=True)
+    assert main(["verify", "small", "--backend", "openvino"]) == 0
+    segrt.open("small", backend="openvino", strict=True).close()
+    segrt.open(copy(find("small"), tmp_path / "mine.segrt"), backend="onnxruntime").close()
+    assert "never verified" in caplog.text
+
+
+def test_a_shipped_graph_cannot_be_verified_and_that_is_one_line(shipped_here, capsys):
+    assert main(["verify", "plain"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "plain.onnx is no bundle, expected a .segrt file" in line
+
+
+def test_the_name_of_a_shipped_bundle_exports_its_fp32_graph(shipped_here, tmp_path):
+    assert main(["export", "small", "-o", str(tmp_path / "out.onnx")]) == 0
+    assert (tmp_path / "out.onnx").read_bytes() == load("small", precision="fp32").read()
 
 
 def test_an_onnx_file_without_a_spec_says_which_flags_supply_it(tmp_path):

@@ -138,6 +138,7 @@ def test_a_repository_here_is_refused_with_a_picture_here(checkpoint, tmp_path, 
         (["-o", "x.segrt", "--calib", "photos"], "--int8 and --calib go together"),
         (["-o", "x.onnx", "--fp16", "--int8", "--calib", "photos"], "x.onnx holds one graph"),
         (["-o", "x.onnx", "--gpu", "8.6"], "--gpu is for engines"),
+        (["-o", "x.onnx", "--fp16", "--half-weights"], "--half-weights is for the fp32 graph, which x.onnx would not"),
         (["-o", "x.onnx", "--fp16"], "need the checkpoint it came from"),
         (["-o", "x.onnx", "--dynamic"], "need the checkpoint it came from"),
         (["-o", "absent/x.onnx"], "the folder absent does not exist"),
@@ -154,6 +155,13 @@ def test_what_does_not_go_together_is_one_line(graph, tmp_path, monkeypatch, arg
     assert message in error
     assert error.count("\n") == 1
     assert [path for path in sorted(tmp_path.iterdir()) if path.name != "cache"] == before
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "some"])
+def test_golden_frames_are_one_or_more(count, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "a.safetensors", "-o", str(tmp_path / "x.segrt"), f"--golden-count={count}"])
+    assert "whole number from 1 on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("size", ["100", "0x4x4", "axb"])

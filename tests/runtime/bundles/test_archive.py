@@ -23,7 +23,7 @@ def opened(path):
     found = open_bundle(path)
     found.golden()
     found.card()
-    found.extract("fp32")
+    found.graph("fp32")
 
 
 def flipped(files, name):
