@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segrt.runtime.engines._telemetry import without_telemetry
+from segrt.runtime.engines._telemetry import silence_onnxruntime, without_telemetry
 from segrt.runtime.errors import ConfigError, DataError, ModelError
 
 from .onnx import INPUT
@@ -77,6 +77,7 @@ def load_nncf() -> Any:
     Raises:
         ConfigError: it is missing.
     """
+    silence_onnxruntime()  # NNCF imports it
     try:
         with without_telemetry(), _quietly():
             import nncf  # type: ignore[import-untyped]

@@ -12,6 +12,8 @@ import pytest
 
 from segrt import _core
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests that import onnxruntime themselves send nothing either
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests marked `cuda` where there is no GPU, with the reason."""

@@ -1,5 +1,6 @@
 """Nothing opens a network connection unless the source is a URL: the kernel kills whatever tries."""
 
+import os
 import platform
 import signal
 import subprocess
@@ -38,6 +39,32 @@ def test_a_run_with_every_output_opens_no_socket(backend, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "m").iterdir())) == 3
+
+
+SPY = """
+import os, sys
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxruntime":
+            print("silent" if os.environ.get("ORT_DISABLE_TELEMETRY") == "1" else "SENDS EVENTS")
+sys.meta_path.insert(0, Spy())
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import segrt.runtime.engines.onnxruntime",
+        "from segrt.export.int8 import load_nncf; load_nncf()",
+        "from segrt.export.commands.export import _needs_export\nwith _needs_export(): pass",
+    ],
+)
+def test_onnxruntime_is_told_to_be_silent_before_it_is_imported(code):
+    """It would open its socket after ten seconds or more: the runs in the jail are over by then."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", SPY + code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout.split("\n")[0] == "silent"
 
 
 def test_info_opens_no_socket():

@@ -1,7 +1,8 @@
-"""OpenVINO reports each import to a server and keeps statistics in the home directory. Not here."""
+"""OpenVINO tells a server of each import, ONNX Runtime of what is done with it; both keep files at home. Not here."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,14 @@ from types import ModuleType
 from typing import cast
 
 _REPORTER = "openvino_telemetry"
+
+
+def silence_onnxruntime() -> None:
+    """Call before onnxruntime is imported: from 1.32 on it sends events to a server some seconds later, on Linux too.
+
+    Its `disable_telemetry_events` comes too late for that. Whoever has set the variable has decided.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 @contextmanager

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from ..errors import EngineError
 from ..model import Model
+from ._telemetry import silence_onnxruntime
 from .base import EngineInfo, Layout
+
+silence_onnxruntime()
+import onnxruntime as ort  # noqa: E402
 
 _FATAL = 4  # ONNX Runtime's log level: its warnings are about its own optimiser, not about the user's model
 
