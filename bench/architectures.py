@@ -65,7 +65,7 @@ CANDIDATES = (
     *_row("SqueezeNet, U-Net decoder", "squeezenet_unet", 16, note="ImageNet weights"),
     *_row("EfficientNet-Lite0, light decoder", "lite0_light", 16, 32, 48, note="ImageNet weights"),
     *_row("EfficientNet-Lite1, light decoder", "lite1_light", 32, note="ImageNet weights"),
-    *_row("EfficientNet-Lite2, light decoder", "lite2_light", 32, note="ImageNet weights"),
+    *_row("EfficientNet-Lite2, light decoder", "lite2_light", 32, 48, note="ImageNet weights"),
     *_row("EfficientNet-Lite0, U-Net decoder", "lite0_unet", 16, note="ImageNet weights"),
     *_row("EfficientNet-Lite2, U-Net decoder", "lite2_unet", 16, note="ImageNet weights"),
 )

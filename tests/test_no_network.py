@@ -55,7 +55,7 @@ sys.meta_path.insert(0, Spy())
     "code",
     [
         "import segrt.runtime.engines.onnxruntime",
-        "from segrt.export.int8 import load_nncf; load_nncf()",
+        "from segrt.export.int8 import load_nncf; load_nncf(); import onnxruntime",
         "from segrt.export.commands.export import _needs_export\nwith _needs_export(): pass",
     ],
 )
