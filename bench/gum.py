@@ -54,7 +54,9 @@ def main() -> None:
         _write_rule(options.given, by_rule)
         corrector = options.run / "adversarial" / "model.safetensors"
         revised = Path(folder) / "revised"
+        guide = load(options.run / "finetune" / "model.safetensors").config.method.revise.guide
         command = [sys.executable, "-m", "segrt", "revise", str(corrector), "--data", str(by_rule), "-o", str(revised)]
+        command += ["--set", f"method.revise.guide={guide}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         steps: dict[str, Label] = {
             "labels by rule": _from(by_rule / "masks"),

