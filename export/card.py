@@ -27,8 +27,14 @@ class About:
     def of(cls, checkpoint: Checkpoint, note: str = "") -> About:
         """What a checkpoint tells of itself."""
         data, network = checkpoint.config.data, checkpoint.config.network
-        told = f"{Path(data.root).name}, split {data.train}" + (f", noisy labels {data.noisy}" if data.noisy else "")
+        noisy = f", noisy labels {_end(data.noisy)}" if data.noisy else ""
+        told = f"{Path(data.root).name}, split {data.train}{noisy}"
         return cls(told, checkpoint.figures, f"{network.name}, width {network.width}", note)
+
+
+def _end(path: str) -> str:
+    """The last two parts of a path: the rest tells of the machine, and the card may go round the world."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def model_card(spec: ModelSpec, graphs: Mapping[str, bytes], report: GateReport, about: About) -> str:

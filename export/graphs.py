@@ -96,7 +96,7 @@ def _of_checkpoint(path: Path, wanted: Wanted, told: Told) -> Graphs:
         if precision == "fp32" or wanted.fp16:
             told(precision)
             graphs[precision] = export(network, spec, wanted.dynamic)
-    return Graphs(spec, graphs, network, limits_of(checkpoint.config.export), About.of(checkpoint))
+    return Graphs(spec, graphs, network, limits_of(checkpoint.config.export), About.of(checkpoint, _note(path)))
 
 
 def _of_graph(source: str, wanted: Wanted) -> Graphs:
@@ -106,8 +106,7 @@ def _of_graph(source: str, wanted: Wanted) -> Graphs:
     model = models.load(source, precision="fp32" if is_bundle else None)
     if model.arithmetic != "f32":
         raise ConfigError(f"{source} is an {model.arithmetic} graph, expected an fp32 one")
-    note = model.path.with_suffix(".md")  # a card beside the file tells more than the graph does
-    about = About(note=note.read_text()) if note.is_file() else About()
+    about = About(note=_note(model.path))
     fp32 = _in_one_piece(model)
     return Graphs(model.spec, {"fp32": fp32}, None, Limits(), about, model.defect, fp32)
 
@@ -121,3 +120,9 @@ def _in_one_piece(model: models.Model) -> bytes:
 
     whole: bytes = onnx.load(model.path).SerializeToString()
     return whole
+
+
+def _note(path: Path) -> str:
+    """The card beside a file, NAME.md: its author tells more than a checkpoint or a graph does."""
+    card = path.with_suffix(".md")
+    return card.read_text() if card.is_file() else ""

@@ -1,4 +1,6 @@
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -62,6 +64,19 @@ def test_a_checkpoint_becomes_an_onnx_file_of_the_size_asked_for(checkpoint, tmp
     assert "small.onnx: " in printed
     spec = ModelSpec.from_json(metadata(path)[SPEC_KEY])
     assert (spec.name, spec.version, spec.input_hw) == ("small", "3", (32, 128))
+
+
+def test_the_card_beside_a_checkpoint_opens_the_bundles_and_no_folder_of_this_machine_is_in_it(checkpoint, tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    made = load(checkpoint)
+    data = replace(made.config.data, noisy=f"{tmp_path}/revise/masks")
+    save(replace(made, config=replace(made.config, data=data)), mine)
+    mine.with_suffix(".md").write_text("# Mine\n\nFor discs.\n")
+    assert main(["export", str(mine), "-o", str(tmp_path / "mine.segrt"), "--golden-count", "2"]) == 0
+    card = zipfile.ZipFile(tmp_path / "mine.segrt").read("card.md").decode()
+    assert card.startswith("# Mine\n\nFor discs.")
+    assert "noisy labels revise/masks" in card
+    assert str(tmp_path) not in card
 
 
 def test_a_graph_becomes_a_bundle_with_int8_that_runs(graph, photos, tmp_path, capsys):
