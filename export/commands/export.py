@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segrt.runtime.engines._telemetry import silence_onnxruntime
 from segrt.runtime.errors import ConfigError
 from segrt.runtime.sinks.files import check_folder, write_whole
 
@@ -189,6 +188,8 @@ def _kind(options: argparse.Namespace) -> str:
 
 @contextmanager
 def _needs_export() -> Iterator[None]:
+    from segrt.runtime.engines._telemetry import silence_onnxruntime
+
     try:
         silence_onnxruntime()
         import onnxruntime  # noqa: F401  # the gate needs it

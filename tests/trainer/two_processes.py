@@ -16,6 +16,7 @@ from segrt.trainer.train import run_all, run_stage
 
 OVERRIDES = (
     "machine.shares=2",
+    "machine.precision=fp32",  # bf16, which "auto" takes where the processor has it, rounds more than is allowed here
     "supervised.iterations=3",
     "supervised.checkpoint_every=1",
     "method.correct.iterations=3",

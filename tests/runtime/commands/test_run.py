@@ -280,7 +280,9 @@ def test_an_interrupt_finishes_the_files_and_exits_130(how, net, out, tmp_path):
         (photos / f"{i}.png").symlink_to("0.png")
     outputs = ["-o", str(out / "o.mp4"), "--json", str(out / "j")]
     command = [sys.executable, "-m", "segrt", "run", "-q", "--video", str(photos), "-m", str(net), *outputs]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and so would this process if the tests ran in one.
+    heard = lambda: signal.signal(how, signal.SIG_DFL)  # noqa: E731
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     deadline = time.monotonic() + 30
     while not ((out / "j").exists() and (out / "j").read_text().count("\n") > 20):
         assert time.monotonic() < deadline
