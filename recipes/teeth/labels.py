@@ -7,7 +7,7 @@ DATA is the development data (docs/data.md), OUT becomes
     train/images, masks   DATA/dental/train; masks by hand (gum/train/) where there are such, else by rule (gum_rule.py)
     train/rule            masks by rule of all of them: what a person or a rule would have given without looking again
     train/trusted.txt     the names of those by hand, and of the frames of DATA/videos without any teeth, all "other"
-    val/images, masks     DATA/dental/val, all by hand (gum/val/)
+    val/images, masks     DATA/dental/val, all by hand (gum/val/); and by rule in val/rule
 
 Pictures are linked, not copied. Files that are there already are written anew; nothing else in OUT is touched.
 """
@@ -15,6 +15,7 @@ Pictures are linked, not copied. Files that are there already are written anew; 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
@@ -49,7 +50,7 @@ def main() -> None:
     trusted = []
     for split in ("train", "val"):
         folder, out = open_folder(options.data / "dental" / split, ("other", "tooth")), options.out / split
-        for name in ("images", "masks", *(("rule",) if split == "train" else ())):
+        for name in ("images", "masks", "rule"):
             (out / name).mkdir(parents=True, exist_ok=True)
         for sample in folder.samples:
             by_hand = BY_HAND / split / f"{sample.name}.png"
@@ -58,9 +59,8 @@ def main() -> None:
             _link(sample.image, out / "images" / sample.image.name)
             mask = read_mask(by_hand) if by_hand.is_file() else label(sample)
             (out / "masks" / f"{sample.name}.png").write_bytes(encode_grey(mask))
-            if split == "train":
-                (out / "rule" / f"{sample.name}.png").write_bytes(encode_grey(label(sample)))
-                trusted += [sample.name] if by_hand.is_file() else []
+            (out / "rule" / f"{sample.name}.png").write_bytes(encode_grey(label(sample)))
+            trusted += [sample.name] if split == "train" and by_hand.is_file() else []
     trusted += [name for clip, every in WITHOUT_TEETH.items() for name in _frames(options, clip, every)]
     (options.out / "train" / "trusted.txt").write_text("\n".join(trusted) + "\n")
 
@@ -94,4 +94,7 @@ def _link(picture: Path, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except segrt.SegrtError as error:
+        sys.exit(f"labels.py: {error}")

