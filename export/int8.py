@@ -38,9 +38,9 @@ def to_int8(fp32: bytes, batches: Batches) -> bytes:
     """A serialised fp32 model as int8: float32 in and out as before, its metadata kept.
 
     Weights are symmetric int8 with a scale per output channel; activations are uint8 where they follow a ReLU, and no
-    zero point differs from 0, for TensorRT takes no other: the input gives up half a bit for that. The first
-    convolution's weights keep to 7 bits: processors without VNNI add pairs of products in 16 bits, which large ones
-    there would overflow.
+    zero point differs from 0, for TensorRT takes no other: the input gives up half a bit for that. Weights keep to 7
+    bits: processors without VNNI add pairs of products in 16 bits, which larger ones overflow. With 8 bits behind the
+    first convolution the shipped model's masks agreed on 98.8 % of the pixels with VNNI and on 91.7 % without.
 
     Args:
         fp32: as `to_onnx` gives it.
@@ -61,7 +61,11 @@ def to_int8(fp32: bytes, batches: Batches) -> bytes:
     with _quietly():
         try:
             quantised: Any = nncf.quantize(
-                model, inputs, preset=nncf.QuantizationPreset.PERFORMANCE, subset_size=len(batches)
+                model,
+                inputs,
+                preset=nncf.QuantizationPreset.PERFORMANCE,
+                subset_size=len(batches),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
             )
         except (nncf.ValidationError, nncf.UnsupportedModelError, nncf.InternalError) as error:
             raise ModelError(f"NNCF cannot make an int8 graph of this one: {' '.join(str(error).split())}") from None

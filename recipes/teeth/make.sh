@@ -45,7 +45,7 @@ first=$teacher/finetune/model.safetensors # teeth-plus has the teacher's encoder
     --set data.noisy="$teacher/revise/masks" --set distill.teacher="$teacher/finetune/model.safetensors" --weights "$first"
 
 # Once to be judged on photos with truth, by the usual limits; and once to be shipped, with frames that may be shown.
-export="segrt export $out/$what/model.safetensors --int8 --calib $out/labels/train"
+export="segrt export $out/$what/model.safetensors --int8 --calib $data/dental/train"
 python - "$out/$what/model.safetensors" "$out/$what/strict.safetensors" <<'PYTHON'
 import dataclasses, pathlib, sys
 from segrt.trainer.checkpoint import load, save
