@@ -22,9 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from recipes.teeth.gum_rule import GUM, TOOTH, gum_by_rule
 
-from segrt.runtime.sinks.png import encode_grey
 from segrt.trainer.checkpoint import load, spec_of
 from segrt.trainer.data import Sample, open_folder
 from segrt.trainer.evaluate import predictor
@@ -40,7 +38,6 @@ Label = Callable[[Sample], NDArray[np.uint8]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--labels", type=Path, required=True)
-    parser.add_argument("--given", type=Path, required=True, help="DATA/dental/val, with the labels that people gave")
     parser.add_argument("--rule", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--students", type=Path, nargs="*", default=[])
@@ -50,16 +47,15 @@ def main() -> None:
     val = open_folder(options.labels / "val", CLASSES)
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        by_rule = Path(folder) / "rule"
-        _write_rule(options.given, by_rule)
+        by_rule = options.labels / "val" / "rule"
         corrector = options.run / "adversarial" / "model.safetensors"
         revised = Path(folder) / "revised"
         guide = load(options.run / "finetune" / "model.safetensors").config.method.revise.guide
-        command = [sys.executable, "-m", "segrt", "revise", str(corrector), "--data", str(by_rule), "-o", str(revised)]
-        command += ["--set", f"method.revise.guide={guide}"]
+        command = [sys.executable, "-m", "segrt", "revise", str(corrector), "--data", str(options.labels / "val")]
+        command += ["--masks", str(by_rule), "-o", str(revised), "--set", f"method.revise.guide={guide}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         steps: dict[str, Label] = {
-            "labels by rule": _from(by_rule / "masks"),
+            "labels by rule": _from(by_rule),
             "network on labels by rule": _network(options.rule / "model.safetensors"),
             "... then on the photos by hand (S1)": _network(options.run / "segment" / "model.safetensors"),
             "labels by rule, revised": _from(revised / "masks"),
@@ -76,18 +72,6 @@ def main() -> None:
     results |= {"photos": len(val.samples), "iou_by_hand": rows}
     if options.save:
         save("gum", results)
-
-
-def _write_rule(given: Path, out: Path) -> None:
-    """The given labels of teeth, and gum by rule, as a data set for `segrt revise`."""
-    for name in ("images", "masks"):
-        (out / name).mkdir(parents=True)
-    for sample in open_folder(given, CLASSES[:2]).samples:
-        image, mask = sample.read()
-        mask = mask.copy()
-        mask[gum_by_rule(image, mask == TOOTH) & (mask == 0)] = GUM
-        (out / "masks" / f"{sample.name}.png").write_bytes(encode_grey(mask))
-        (out / "images" / sample.image.name).symlink_to(sample.image.resolve())
 
 
 def _from(masks: Path) -> Label:

@@ -1,8 +1,9 @@
 """What does int8 cost in masks and bring in speed on a CPU, and which quantiser's masks are better?
 
-    python -m bench.int8 --data DENTAL [--model teeth] [--count 128] [--other] [--save]
+    python -m bench.int8 --data LABELS [--model teeth] [--count 128] [--other] [--save]
 
-DENTAL holds train/ (calibration) and val/, each with images/ and masks/. Prints, and with --save writes to
+LABELS holds train/ (calibration) and val/, each with images/ and masks/ of the model's classes: for the shipped ones
+what recipes/teeth/labels.py makes. Prints, and with --save writes to
 bench/results/int8.json:
 
 - share of pixels with fp32's class, mean IoU and IoU by class against the truth, at the photos' own sizes, for NNCF's
