@@ -30,14 +30,15 @@ class Reader:
     Args:
         source: read to its end, or until `stop`. Closed by its owner, not here.
         drop: what gives way when frames wait; None: nothing is lost of files, live sources stay fresh.
+        changed: notified of every frame and of the end; shared by readers that are waited for together.
     """
 
-    def __init__(self, source: Source, drop: Drop | None = None) -> None:
+    def __init__(self, source: Source, drop: Drop | None = None, *, changed: Condition | None = None) -> None:
         self.frames_dropped = 0
         self._source = source
         self.drop = drop or (Drop.OLDEST if source.live else Drop.NONE)
         self._waiting: deque[Frame] = deque()
-        self._changed = Condition()
+        self._changed = changed or Condition()
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
@@ -54,16 +55,33 @@ class Reader:
         self._thread.join(timeout=10)
 
     def __iter__(self) -> Iterator[Frame]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
-                if self._stopped or not self._waiting:
-                    break
+        while (frame := self.take()) is not None:
+            yield frame
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would give a frame or raise at once."""
+        return not self._stopped and bool(self._waiting or (self._ended and self._failure is not None))
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame will come any more."""
+        return self._stopped or (self._ended and not self._waiting)
+
+    def take(self) -> Frame | None:
+        """The next frame, waited for; None at the end. A failure of the source is raised once."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
+            if self._stopped:
+                return None
+            if self._waiting:
                 frame = self._waiting.popleft()
                 self._changed.notify_all()
-            yield frame
-        if self._failure is not None and not self._stopped:
-            raise self._failure
+                return frame
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        return None
 
     def stop(self) -> None:
         """Read no further; frames that wait are let go."""

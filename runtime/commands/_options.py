@@ -26,19 +26,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "-m", "--model", default="teeth", help="a shipped model, a bundle (.segrt) or an .onnx file (default: teeth)"
     )
     outputs = parser.add_argument_group("outputs (several at once)")
-    outputs.add_argument("-o", "--output", type=_path, metavar="OUT.mp4", help="video with the classes laid over it")
-    outputs.add_argument("--masks", type=_path, metavar="DIR", help="one PNG of class ids per frame")
-    outputs.add_argument("--json", type=_path, metavar="FILE", help="one JSON object per frame and line; - is stdout")
+    outputs.add_argument("-o", "--output", type=path, metavar="OUT.mp4", help="video with the classes laid over it")
+    outputs.add_argument("--masks", type=path, metavar="DIR", help="one PNG of class ids per frame")
+    outputs.add_argument("--json", type=path, metavar="FILE", help="one JSON object per frame and line; - is stdout")
     outputs.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
     outputs.add_argument("--alpha", type=_share, default=0.5, help="strength of the overlay, 0..1 (default: 0.5)")
     where = parser.add_argument_group("where and how")
-    where.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
-    where.add_argument(
-        "--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime or pytorch (default: auto)"
-    )
+    add_where(where)
     add_precision(where)
     where.add_argument("--strict", action="store_true", help="refuse an engine that `segrt verify` never passed here")
-    where.add_argument("--threads", type=_count, metavar="N", help="CPU threads of the engine (default: every core)")
     where.add_argument("--fit", choices=[f.value for f in Fit], help="how frames are placed into the network's input")
     where.add_argument(
         "--steady",
@@ -46,15 +42,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="less flicker in video, by the frames before: small changes of the mask show some frames late, clear ones "
         "at once",
     )
-    where.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")
+    where.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
     where.add_argument(
         "--drop",
         choices=["none", "oldest"],
         help="none: every frame; oldest: always the freshest (default: none for files, oldest for live sources)",
     )
-    where.add_argument("--timeout", type=_seconds, default=5.0, metavar="S", help="patience with a stream (default: 5)")
+    where.add_argument("--timeout", type=seconds, default=5.0, metavar="S", help="patience with a stream (default: 5)")
     where.add_argument("-q", "--quiet", action="store_true", help="no progress and no table")
     _add_spec(parser)
+
+
+def add_where(parser: argparse._ActionsContainer) -> None:
+    """Add device, backend and threads."""
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
+    parser.add_argument(
+        "--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime or pytorch (default: auto)"
+    )
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads of the engine (default: every core)")
 
 
 def add_precision(parser: argparse._ActionsContainer) -> None:
@@ -85,13 +90,15 @@ def spec_fields(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def _path(text: str) -> Path:
+def path(text: str) -> Path:
+    """An option that is a path."""
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """An option that is a whole number from 1."""
     if not text.isdecimal() or not 1 <= int(text) < 2**31:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, found {text!r}")
     return int(text)
@@ -110,7 +117,8 @@ def _share(text: str) -> float:
     return number
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """An option that is a finite number above 0."""
     if not 0 < (number := _number(text)) < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds above 0, found {text!r}")
     return number

@@ -21,6 +21,7 @@ COMMANDS = (
     "segrt.runtime.commands.run",
     "segrt.runtime.commands.info",
     "segrt.runtime.commands.verify",
+    "segrt.runtime.commands.bench",
     "segrt.trainer.commands.train",
     "segrt.trainer.commands.evaluate",
     "segrt.trainer.commands.reannotate",

@@ -1,0 +1,1 @@
+"""What `segrt bench` measures and writes: frames -> scenario -> result (JSON) -> page, comparison."""
