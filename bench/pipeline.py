@@ -16,11 +16,10 @@ import argparse
 import gc
 import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 
 import segrt
+from segrt.runtime.benchmark.scenarios import timed_ms
 from segrt.runtime.overlay import Overlay
 from segrt.runtime.pipeline import STEPS, Pipeline
 from segrt.runtime.sinks.jsonl import JsonLinesSink
@@ -75,8 +75,8 @@ def frame_to_mask(segmenter: segrt.Segmenter, video: str) -> dict[str, Any]:
         segmenter(image)
         engine_ms, whole_ms, ratios = [], [], []
         for _ in range(ROUNDS):
-            alone = median(_timed(segmenter.engine.infer) for _ in range(CALLS))
-            whole = median(_timed(lambda: segmenter(image)) for _ in range(CALLS))  # noqa: B023
+            alone = median(timed_ms(segmenter.engine.infer) for _ in range(CALLS))
+            whole = median(timed_ms(lambda: segmenter(image)) for _ in range(CALLS))  # noqa: B023
             engine_ms.append(alone)
             whole_ms.append(whole)
             ratios.append(whole / alone)
@@ -112,7 +112,7 @@ def memory(segmenter: segrt.Segmenter, video: str, count: int) -> dict[str, Any]
     def watch(frame: segrt.Frame, *_: object) -> None:
         if (frame.index + 1) % max(count // 10, 1) == 0:
             gc.collect()
-            resident_mb.append(round(_resident_mb(), 1))
+            resident_mb.append(round(resident_mb(), 1))
 
     def endless() -> Iterator[np.ndarray]:
         yield from itertools.islice(itertools.cycle(frames), count)
@@ -150,19 +150,9 @@ def _process_s(command: list[str]) -> float:
     return round(median(times[1:]), 3)
 
 
-def _timed(call: Callable[[], object]) -> float:
-    begin = perf_counter()
-    call()
-    return (perf_counter() - begin) * 1e3
-
-
 def _spread(values: list[float]) -> dict[str, float]:
     low, middle, high = quantiles(values, n=4)
     return {"median": round(middle, 3), "q1": round(low, 3), "q3": round(high, 3)}
-
-
-def _resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 if __name__ == "__main__":

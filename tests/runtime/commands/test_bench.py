@@ -51,7 +51,7 @@ def test_a_run_prints_its_table_and_writes_report_and_page(net, tmp_path, capsys
     result = json.loads(json_path.read_text())
     assert result["machine"]["cores"] >= 1
     assert len(result["model"]["sha256"]) == 64
-    assert result["latency"]["p50_ms"] > 0
+    assert result["latency"]["max_ms"] > 0
     assert result["latency"]["p99.9_ms"] is None or result["latency"]["count"] >= 6636
     assert result["engine_alone"]["ratio"]["median"] > 0
     assert sum(result["shares"].values()) == pytest.approx(1, abs=0.02)
