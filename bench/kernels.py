@@ -1,7 +1,7 @@
 """How fast is the pixel work around the network, and how much faster than numpy and OpenCV doing the same?
 
-`pytest bench/kernels.py --benchmark-only` prints every timing; `python -m bench.kernels` runs that, prints the ratios
-and writes bench/results/kernels.json. "1 thread" and "2 threads" are segrt's; OpenCV uses all the cores it finds. On a
+`pytest bench/test_kernels.py --benchmark-only` prints every timing; `python -m bench.kernels` runs that, prints the
+ratios and writes bench/results/kernels.json. "1 thread" and "2 threads" are segrt's; OpenCV uses all the cores it finds. On a
 machine that others use, `chrt -r 1` before the command keeps them out of the figures.
 """
 
@@ -17,8 +17,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from segrt import _core
 from segrt.runtime import kernels
@@ -33,7 +31,7 @@ SPEC = ModelSpec((SIZE, SIZE), ("a", "b", "c"), MEAN, STD)
 SQUARE = place((SIZE, SIZE), (SIZE, SIZE), Fit.STRETCH)
 FULL_HD = place((1080, 1920), (SIZE, SIZE), Fit.STRETCH)
 RNG = np.random.default_rng(0)
-ROUNDS = 150
+SUITE = Path(__file__).with_name("test_kernels.py")
 RUNS = 3  # of the whole suite; the calmest counts, ours and theirs alike
 
 Work = Callable[[], Any]
@@ -172,18 +170,11 @@ CASES: dict[str, dict[str, Callable[[], Work]]] = {
 }
 
 
-@pytest.mark.parametrize(("case", "who"), [(case, who) for case, entries in CASES.items() for who in entries])
-def test_speed(benchmark: BenchmarkFixture, case: str, who: str) -> None:
-    benchmark.group = case
-    benchmark.extra_info.update(case=case, who=who)
-    benchmark.pedantic(CASES[case][who](), rounds=ROUNDS, warmup_rounds=10)  # type: ignore[no-untyped-call]
-
-
 def measure() -> dict[str, dict[str, dict[str, Any]]]:
     """One run of the suite: milliseconds per case and competitor."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "raw.json"
-        command = [sys.executable, "-m", "pytest", __file__, "--benchmark-only", f"--benchmark-json={path}", "-q"]
+        command = [sys.executable, "-m", "pytest", str(SUITE), "--benchmark-only", f"--benchmark-json={path}", "-q"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         entries = json.loads(path.read_text())["benchmarks"]
     cases: dict[str, dict[str, dict[str, Any]]] = {case: {} for case in CASES}
