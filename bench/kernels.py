@@ -1,8 +1,8 @@
 """How fast is the pixel work around the network, and how much faster than numpy and OpenCV doing the same?
 
 `pytest bench/test_kernels.py --benchmark-only` prints every timing; `python -m bench.kernels` runs that, prints the
-ratios and writes bench/results/kernels.json. "1 thread" and "2 threads" are segrt's; OpenCV uses all the cores it finds. On a
-machine that others use, `chrt -r 1` before the command keeps them out of the figures.
+ratios and writes bench/results/kernels.json. "1 thread" and "2 threads" are segrt's; OpenCV uses all cores it finds.
+On a machine that others use, `chrt -r 1` before the command keeps them out of the figures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""pytest-benchmark: the kernels, beside numpy and OpenCV doing the same; `python -m bench.kernels` prints the ratios."""
+"""pytest-benchmark: the kernels beside numpy and OpenCV doing the same; `python -m bench.kernels` prints the ratios."""
 
 from __future__ import annotations
 

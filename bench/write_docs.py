@@ -16,7 +16,39 @@ from .limits import sentence
 from .scaling import told
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-_SIZES = ("480x480", "640x480", "1920x1080")
+
+_INTRODUCTION = """# Benchmarks
+
+Written by `python -m bench.write_docs` from [bench/results/](../bench/results); each section names the command that
+repeats it. Times are from a whole frame in memory to its mask at the frame's own size, unless said otherwise.
+
+## Method
+
+- One monotonic clock; warm-up apart; medians with their spread. What is compared takes turns within one run, so that a
+  clock that drifts hits all.
+- A percentile is printed only with the samples that MLPerf's early stopping asks for: 64 for p90, 662 for p99, 6,636
+  for p99.9.
+- *single*: the next frame comes when the mask of the last is there. *live*: frames become due at a fixed rate whoever
+  is late, and latency counts from then; a frame that gives way to a fresher one is dropped, a mask that comes more than
+  a period after its frame is late. *multi*: several such streams on one engine.
+- Real-time priority where the system allows it. `segrt bench` says when other programs, a battery, heat or a virtual
+  machine's host took time."""
+
+_PEERS = """## Beside what a user would pick instead
+
+`python -m bench.peers`: the same network, the same frames, two threads each, every peer in a process of its own, in
+turn. Where a peer runs both graphs the faster one counts. Ratios are to segrt, by round, with the lowest and the
+highest; agreement is with the masks of segrt's float32 graph."""
+
+_LIMITS = """## What the machine can do
+
+`python -m bench.limits`: the best rate of several convolutions by OpenVINO (a multiply-add is two operations), and of
+memory."""
+
+_EXPECTATIONS = f"""## What to expect elsewhere
+
+**{expect.MARK}.** From published figures and the share of the peak that the engine reaches here; `python -m
+bench.expect` has the formula."""
 
 
 def main() -> int:
@@ -35,11 +67,8 @@ def main() -> int:
 def page(results: dict[str, Any]) -> str:
     """The whole page, of results by their file's name."""
     parts = [
-        "# Benchmarks",
-        "Written by `python -m bench.write_docs` from [bench/results/](../bench/results); each table names the command that repeats it. "
-        "Times are from a whole frame in memory to its mask at the frame's own size, unless said otherwise.",
-        *_method(results),
-        *_machine(results),
+        _INTRODUCTION,
+        *_machines(results),
         *_single(results["bench_single"]),
         *_live(results["bench_live"], results["bench_multi"]),
         *_peers(results["peers"]),
@@ -57,18 +86,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
-def _method(results: dict[str, Any]) -> list[str]:
-    return [
-        "## Method",
-        "- One monotonic clock; warm-up apart; medians with their spread. What is compared takes turns within one run, so that a clock that drifts hits all.\n"
-        "- A percentile is printed only with the samples that MLPerf's early stopping asks: 64 for p90, 662 for p99, 6,636 for p99.9.\n"
-        "- *single*: the next frame comes when the mask of the last is there. *live*: frames become due at a fixed rate whoever is late, and latency counts from "
-        "then; a frame that gives way to a fresher one is dropped, a mask that comes more than a period after its frame is late. *multi*: several such streams on one engine.\n"
-        "- Real-time priority where the system allows it; `segrt bench` says when other programs, a battery, heat or a virtual machine's host took time.",
-    ]
-
-
-def _machine(results: dict[str, Any]) -> list[str]:
+def _machines(results: dict[str, Any]) -> list[str]:
     rows = []
     for name in ("bench_single", "bench_live", "bench_multi", "peers", "limits", "scaling", "kernels", "tracing"):
         found = results[name]
@@ -90,14 +108,15 @@ def _single(result: dict[str, Any]) -> list[str]:
         for name in steps
     ]
     alone, cold, resident = result["engine_alone"], result["cold_start"], result["resident_mb"]
+    ratio = alone["ratio"]
     return [
         "## One frame at a time",
         f"`segrt bench --video examples/scan.mp4 --size 480x480 --duration {result['settings']['duration_s']:g}`: "
         f"{result['latency']['count']} frames, {_engine(result)}.",
         table(["ms", "p50", "p90", "p99", "p99.9", "max", "share"], rows),
-        f"The engine alone takes {alone['engine_ms']:.2f} ms, the whole path **{alone['ratio']['median']:.2f} times that** "
-        f"({alone['ratio']['q1']:.2f}-{alone['ratio']['q3']:.2f}, in turn). Resident memory: {resident['start']:.0f} MB at the "
-        f"start, {resident['end']:.0f} MB at the end. A fresh process has its first mask after {cold['process_s']:.2f} s."
+        f"The engine alone takes {alone['engine_ms']:.2f} ms, the whole path **{ratio['median']:.2f} times that** "
+        f"({ratio['q1']:.2f}-{ratio['q3']:.2f}, in turn). Resident memory: {resident['start']:.0f} MB at the start, "
+        f"{resident['end']:.0f} MB at the end. A fresh process has its first mask after {cold['process_s']:.2f} s."
         + _doubts(result),
     ]
 
@@ -122,11 +141,7 @@ def _live(live: dict[str, Any], multi: dict[str, Any]) -> list[str]:
 
 
 def _peers(result: dict[str, Any]) -> list[str]:
-    parts = [
-        "## Beside what a user would pick instead",
-        "`python -m bench.peers`: the same network, the same frames, two threads each, every peer in a process of its own and in turn. Where a peer runs both "
-        "graphs the faster one counts. Ratios are to segrt by round; agreement is with the masks of segrt's float32 graph.",
-    ]
+    parts = [_PEERS]
     for size, entries in result["frame_to_mask"].items():
         rows = [
             [
@@ -169,8 +184,7 @@ def _limits(result: dict[str, Any]) -> list[str]:
         rows.append([f"copy through {level.replace('_', ' ')}", *(f"{rate:.0f} GB/s" for rate in rates)])
     lines = [sentence(result["model"], name, "2", row["2"]) for name, row in result["engines"].items()]
     return [
-        "## What the machine can do",
-        "`python -m bench.limits`: the best rate of several convolutions by OpenVINO (a multiply-add is two operations), and of memory.",
+        _LIMITS,
         table(["", "1 thread", "2 threads"], rows),
         "\n".join(f"- {line}" for line in lines),
         f"GPU: {result['gpu'] if isinstance(result['gpu'], str) else json.dumps(result['gpu'])}.",
@@ -191,8 +205,7 @@ def _scaling(result: dict[str, Any]) -> list[str]:
 def _expectations(limits: dict[str, Any], scaling: dict[str, Any]) -> list[str]:
     text = expect.report(expect.table(limits, scaling))
     return [
-        "## What to expect elsewhere",
-        f"**{expect.MARK}.** From published figures and the share of the peak that the engine reaches here; `python -m bench.expect` has the formula.",
+        _EXPECTATIONS,
         f"```\n{text.strip()}\n```",
     ]
 
@@ -210,15 +223,16 @@ def _tracing(result: dict[str, Any]) -> list[str]:
     ratio = result["timed_over_untimed"]
     return [
         "## What measuring costs",
-        f"`python -m bench.tracing`: the segmenter always times its steps. The clock takes {result['clock_us']:.1f} µs a frame, "
-        f"{result['clock_share']:.3%} of {result['frame_to_mask_ms']:.2f} ms; timed over untimed, in turn: {ratio['median']:.4f} "
-        f"({ratio['q1']:.4f}-{ratio['q3']:.4f}).",
+        f"`python -m bench.tracing`: the segmenter always times its steps. The clock takes {result['clock_us']:.1f} us "
+        f"a frame, {result['clock_share']:.3%} of {result['frame_to_mask_ms']:.2f} ms; timed over untimed, in turn: "
+        f"{ratio['median']:.4f} ({ratio['q1']:.4f}-{ratio['q3']:.4f}).",
     ]
 
 
 def _engine(result: dict[str, Any]) -> str:
-    engine = result["engine"]
-    return f"`{result['model']['name']}` through {engine['backend']} {engine['version']}, {engine['threads']} threads, {engine['note']}"
+    engine, name = result["engine"], result["model"]["name"]
+    version = f"{engine['backend']} {engine['version']}"
+    return f"`{name}` through {version}, {engine['threads']} threads, {engine['note'].split(',')[0]}"
 
 
 def _doubts(result: dict[str, Any]) -> str:

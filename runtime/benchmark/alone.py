@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
-from segrt import _core
-
-from ..engines.base import Engine, device_number, on_device
+from ..engines.alone import runner
 from ..segmenter import Segmenter
 from ..types import Frame
 from .scenarios import timed_ms
@@ -25,7 +23,7 @@ def engine_alone(segmenter: Segmenter, frames: Sequence[Frame], budget_s: float)
     Args:
         budget_s: no further round is begun after it; five are made in any case.
     """
-    infer = _infer(segmenter)
+    infer = runner(segmenter.engine)
     alone_ms, whole_ms, ratios = [], [], []
     end_s = perf_counter() + budget_s
     for number in range(_ROUNDS):
@@ -44,26 +42,3 @@ def engine_alone(segmenter: Segmenter, frames: Sequence[Frame], budget_s: float)
         "frame_to_mask_ms": round(median(whole_ms), 4),
         "ratio": {"median": round(middle, 4), "q1": round(low, 4), "q3": round(high, 4)},
     }
-
-
-def _infer(segmenter: Segmenter) -> Callable[[], object]:
-    """One run of the network on what lies in its input, waited for."""
-    engine = segmenter.engine
-    if not on_device(engine):
-        return cast(Engine, engine).infer
-    stream = _core.cuda.Stream(device_number(engine.info.device))
-
-    def run() -> None:
-        engine.enqueue(stream.handle)
-        stream.synchronize()
-
-    run()
-    if not engine.capturable:
-        return run
-    graph = _core.cuda.Graph.capture(stream, lambda: engine.enqueue(stream.handle))
-
-    def replay() -> None:
-        graph.launch(stream)
-        stream.synchronize()
-
-    return replay

@@ -1,4 +1,4 @@
-"""The kernels take no more instructions than their baseline: counted, where valgrind is; and how counts are compared."""
+"""The kernels take no more instructions than their baseline, where valgrind is; and how counts are compared."""
 
 import json
 
