@@ -79,9 +79,9 @@ def ceilings() -> dict[str, float]:
     a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.float16) for _ in range(2))
     here = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
     there, host = torch.empty_like(here), torch.empty(1 << 26, dtype=torch.uint8, pin_memory=True)
-    product = _torch_ms(lambda: a @ b)
-    copied = _torch_ms(lambda: there.copy_(here))
-    up = _torch_ms(lambda: here[: 1 << 26].copy_(host, non_blocking=True))
+    product = torch_ms(lambda: a @ b)
+    copied = torch_ms(lambda: there.copy_(here))
+    up = torch_ms(lambda: here[: 1 << 26].copy_(host, non_blocking=True))
     return {
         "float16_tflops": round(2 * 8192**3 / product / 1e9, 1),
         "memory_tb_s": round(2 * (1 << 30) / copied / 1e9, 2),  # read and written
@@ -89,7 +89,8 @@ def ceilings() -> dict[str, float]:
     }
 
 
-def _torch_ms(work: Callable[[], object], rounds: int = 20) -> float:
+def torch_ms(work: Callable[[], object], rounds: int = 20) -> float:
+    """Mean GPU time of a call on torch's current stream."""
     for _ in range(3):
         work()
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]

@@ -32,8 +32,8 @@ class OpenVinoEngine:
         core = ov.Core()
         try:
             read = core.read_model(model.path if model.data is None else BytesIO(model.data))
-            graph = _with_preprocessing(read, model)
-            compiled = core.compile_model(graph, "CPU", _options(threads))
+            graph = with_preprocessing(read, model)
+            compiled = core.compile_model(graph, "CPU", options(threads))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refused {model.path}: {_last_line(error)}") from None
         cached = bool(compiled.get_property("LOADED_FROM_CACHE"))
@@ -69,7 +69,8 @@ def open_engine(model: Model, device: str, threads: int) -> OpenVinoEngine:
     return OpenVinoEngine(model, threads)
 
 
-def _with_preprocessing(graph: Any, model: Model) -> Any:
+def with_preprocessing(graph: Any, model: Model) -> Any:
+    """The graph with the normalisation of bytes in front of it."""
     taken = graph.input(0).element_type  # float32, or float16
     steps = PrePostProcessor(graph)
     steps.input(0).tensor().set_shape([1, *model.spec.input_hw, 3]).set_element_type(ov.Type.u8)
@@ -82,16 +83,17 @@ def _with_preprocessing(graph: Any, model: Model) -> Any:
     return steps.build()
 
 
-def _options(threads: int) -> dict[str, Any]:
-    options: dict[str, Any] = {
+def options(threads: int) -> dict[str, Any]:
+    """What a model is compiled with."""
+    chosen: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         # Left to itself OpenVINO computes in bfloat16 where the processor can: masks would differ between machines.
         "INFERENCE_PRECISION_HINT": "f32",
     }
     if cache := _cache_dir():
-        options["CACHE_DIR"] = str(cache)
-    return options
+        chosen["CACHE_DIR"] = str(cache)
+    return chosen
 
 
 def _cache_dir() -> Path | None:
