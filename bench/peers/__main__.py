@@ -4,10 +4,10 @@
                           [--rounds 7] [--peers openvino,ncnn,...] [--threads 2] [--save]
 
 The same network, the same frames, two threads, one run. Each peer lives in a process of its own, which waits while
-others work; in each round everyone has a turn of up to 20 frames (fewer where they take more than 1.5 s). A ratio is a
-peer's median over segrt's of the same round. What can run the bundle's float32 and int8 graph runs both, and the faster
-counts as that peer. Every mask is compared with float32 logits, enlarged by half-pixel bilinear interpolation and only
-then made classes (segrt's own float32 graph), so that nobody wins by doing less.
+others work; in each round everyone has a turn of up to 20 frames (fewer where they take more than 1.5 s), each after a
+turn of segrt's: a ratio is a peer's median over that. What can run the bundle's float32 and int8 graph runs both, and
+the faster counts as that peer. Every mask is compared with float32 logits, enlarged by half-pixel bilinear
+interpolation and only then made classes (segrt's own float32 graph), so that nobody wins by doing less.
 
 Prints, and with --save writes to bench/results/peers.json. A peer that is not installed is skipped by name. Where the
 system allows it everything runs with real-time priority, which keeps other programs out.
@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 import segrt
-from segrt.runtime.errors import ConfigError, SourceError
+from segrt.runtime.errors import SourceError
 from segrt.runtime.model import PRECISION_OF, load
 
 from ..environment import header, save
@@ -36,7 +36,7 @@ from ..int8 import undisturbed
 from . import DEFAULT, OURS, OVERLAYS, PEERS, Entry
 from .base import Pixels
 from .report import figures, holds, show
-from .turns import Row, close, start, take_turns
+from .turns import close, nothing_to_compare, start, take_turns
 from .worker import PeerError, Worker
 
 QUESTION = "How long from a frame in memory to a full-size mask, with segrt and with what a user would pick instead?"
@@ -143,11 +143,13 @@ def compare(
     rows, left = start(entries, options.model, graphs, options.threads)
     found: dict[str, Any] = {}
     try:
+        if not rows or rows[0].name != OURS:
+            raise nothing_to_compare("; ".join(left))
         for size, path in files.items():
             masks = {fit: by_size[size] for fit, by_size in references.items()}
             alive, failed = take_turns(rows, path, masks, entries, options.rounds, tolerance)
             left += failed
-            found[size] = figures(_with_ours(alive, left), entries)
+            found[size] = figures(alive, entries)
     finally:
         close(rows)
     return found, left
@@ -167,12 +169,6 @@ def write_frames(frames: list[Pixels], size: Size, folder: Path) -> Path:
     path = folder / f"{size[0]}x{size[1]}.npy"
     np.save(path, np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]))
     return path
-
-
-def _with_ours(rows: list[Row], left: list[str]) -> list[Row]:
-    if not any(row.name == OURS for row in rows):
-        raise ConfigError(f"without segrt there is nothing to compare: {'; '.join(left)}")
-    return rows
 
 
 if __name__ == "__main__":

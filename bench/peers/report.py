@@ -23,7 +23,7 @@ def figures(rows: Sequence[Row], entries: Mapping[str, Entry] = PEERS, ours: str
     base = next(row for row in rows if row.name == ours)
     found = []
     for row in sorted(rows, key=lambda row: median(row.times)):
-        ratios = [theirs / mine for theirs, mine in zip(row.medians, base.medians, strict=True)]
+        ratios = [theirs / mine for theirs, mine in zip(row.medians, row.against, strict=True)]
         counts = row is min((r for r in rows if r.name == row.name), key=lambda r: (median(r.times), r.graph))
         found.append(
             {

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segrt.runtime.errors import ConfigError
+
 from . import Entry
 from .base import Pixels
 from .worker import PeerError, Worker
@@ -36,6 +38,7 @@ class Row:
     worker: Worker
     times: list[float] = field(default_factory=list)
     medians: list[float] = field(default_factory=list)  # by round
+    against: list[float] = field(default_factory=list)  # the first row's, right before: a drifting clock hits both
     agreement: float = 0.0
 
 
@@ -72,33 +75,53 @@ def take_turns(
     """Fill the rows with times and agreement; those that fail on the way are left out, with a line each.
 
     Args:
+        rows: the first is segrt's, which everybody is compared with.
         frames: an .npy of (n, H, W, 3).
         references: way of placing a frame -> (n, H, W) masks, or pictures.
         tolerance: how far values may differ and yet be called equal.
+    Raises:
+        ConfigError: the first row fails.
     """
     left: list[str] = []
     alive: list[Row] = []
     for row in rows:
-        row.times, row.medians = [], []
+        row.times, row.medians, row.against = [], [], []
         try:
             row.agreement = agreement(row.worker.masks(frames), references[entries[row.name].fit], tolerance)
             alive.append(row)
         except PeerError as failure:
+            if row is rows[0]:
+                raise nothing_to_compare(str(failure)) from None
             left.append(f"{row.name} {row.graph}: {failure}")
-    for number in range(rounds if alive else 0):
+    for number in range(rounds):
         print(f"{frames.stem}: round {number + 1} of {rounds}, {len(alive)} rows", file=sys.stderr, flush=True)
         first = number % len(alive)  # nobody always follows the same neighbour's leavings
         for row in alive[first:] + alive[:first]:
-            time.sleep(REST_S)
             try:
-                times = row.worker.turn(CALLS, BOX_S)
+                _one_turn(alive[0], row)
             except PeerError as failure:
                 left.append(f"{row.name} {row.graph}: {failure}")
                 alive = [other for other in alive if other is not row]
-                continue
-            row.times += times
-            row.medians.append(median(times))
     return alive, left
+
+
+def _one_turn(base: Row, row: Row) -> None:
+    """A turn of the one that is compared with, then the row's own."""
+    time.sleep(REST_S)
+    try:
+        base_ms = median(base.worker.turn(CALLS, BOX_S))
+    except PeerError as failure:
+        raise nothing_to_compare(str(failure)) from None
+    time.sleep(REST_S)
+    times = row.worker.turn(CALLS, BOX_S)
+    row.times += times
+    row.medians.append(median(times))
+    row.against.append(base_ms)
+
+
+def nothing_to_compare(why: str) -> ConfigError:
+    """What to raise where segrt itself cannot take part."""
+    return ConfigError(f"without segrt there is nothing to compare: {why}")
 
 
 def agreement(found: NDArray[np.uint8], reference: NDArray[np.uint8], tolerance: int = 0) -> float:

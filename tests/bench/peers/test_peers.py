@@ -106,8 +106,7 @@ def test_names_and_sizes_are_checked_before_anything_runs(capsys):
 
 
 def test_a_run_from_the_command_line_to_the_table(capsys):
-    assert main(["--sizes", "64x48", "--rounds", "1", "--peers", "onnxruntime"]) == 0
+    assert main(["--sizes", "64x48", "--rounds", "1", "--peers", "opencv-dnn"]) == 0
     printed = capsys.readouterr().out
     assert "64x48: frame to mask" in printed
-    if not PEERS["onnxruntime"].missing():
-        assert "64x48: faster than every peer" in printed
+    assert "64x48: faster than every peer" in printed
