@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,7 +14,8 @@ import numpy as np
 from segrt.runtime.engines.openvino import options, with_preprocessing
 from segrt.runtime.model import Model
 
-PROFILED = 40  # calls
+PROFILES, CALLS = 5, 20
+"""A counter of OpenVINO's is the mean of all its calls, which one stall spoils: so several models with counters."""
 CACHE_SHARE = 2  # what shall stay in the last-level cache between two layers must fill no more than half of it
 
 _BYTES = {"f64": 8, "i64": 8, "f32": 4, "i32": 4, "f16": 2, "bf16": 2, "u8": 1, "i8": 1, "boolean": 1}
@@ -49,7 +49,7 @@ class Rates(NamedTuple):
 
 
 def executed_layers(model: Model, threads: int) -> list[Layer]:
-    """Compile as the engine is compiled, with counters, and list what is executed; times are medians over calls."""
+    """Compile as the engine is compiled, with counters, and list what is executed; times are medians over profiles."""
     import openvino as ov
 
     core = ov.Core()
@@ -57,17 +57,20 @@ def executed_layers(model: Model, threads: int) -> list[Layer]:
         key: value for key, value in options(threads).items() if key != "CACHE_DIR"
     }  # a cached one has no names
     graph = with_preprocessing(core.read_model(BytesIO(model.read())), model)
-    compiled = core.compile_model(graph, "CPU", {**settings, "PERF_COUNT": True})
-    request = compiled.create_infer_request()
-    buffer = request.get_input_tensor(0).data
-    buffer[...] = np.random.default_rng(0).integers(0, 256, buffer.shape)
-    times: dict[str, list[float]] = defaultdict(list)
-    for call in range(PROFILED + 5):
-        request.infer()
-        for entry in request.get_profiling_info() if call >= 5 else ():
-            times[entry.node_name].append(entry.real_time.total_seconds() * 1e3)
+    profiles = []
+    for _ in range(PROFILES):
+        compiled = core.compile_model(graph, "CPU", {**settings, "PERF_COUNT": True})
+        request = compiled.create_infer_request()
+        buffer = request.get_input_tensor(0).data
+        buffer[...] = np.random.default_rng(0).integers(0, 256, buffer.shape)
+        for _ in range(CALLS):
+            request.infer()
+        entries = request.get_profiling_info()
+        profiles.append([entry.real_time.total_seconds() * 1e3 for entry in entries])
+    # By place: OpenVINO numbers the layers that it makes itself anew with each compilation.
+    times = dict(zip((entry.node_name for entry in entries), map(median, zip(*profiles, strict=True)), strict=True))
     nodes = compiled.get_runtime_model().get_ordered_ops()
-    layers = (_layer(node, median(times.get(node.get_friendly_name(), [0.0]))) for node in nodes)
+    layers = (_layer(node, times.get(node.get_friendly_name(), 0.0)) for node in nodes)
     return [layer for layer in layers if layer is not None]
 
 

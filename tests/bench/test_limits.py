@@ -66,7 +66,7 @@ def test_executed_layers_hold_the_work_of_the_graph_and_its_bytes(tmp_path):
 
 
 def test_the_shipped_model_is_executed_with_the_work_of_its_graph(monkeypatch):
-    monkeypatch.setattr("bench.limits_engine.PROFILED", 1)
+    monkeypatch.setattr("bench.limits_engine.PROFILES", 1)
     loaded = load("teeth", precision="int8")
     layers, macs = executed_layers(loaded, threads=1), count_macs(loaded.read())
     for kind in ("dense", "depthwise"):
