@@ -27,11 +27,16 @@ class Report:
 
     frames_masked: int = 0
     bad: dict[Status, int] = field(default_factory=dict)  # frames given out without a mask, by the reason
-    frames_dropped: int = 0  # read, and never segmented because fresher ones had come
+    frames_dropped: int = 0  # read, and never segmented because fresher ones had come; kept up to date
     wall_s: float = 0.0
     interrupted: bool = False
     problem: str | None = None  # why the source ended early, in one line
     latencies: dict[str, Latencies] = field(default_factory=lambda: {step: Latencies() for step in STEPS})
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames that were not segmented, by the cause."""
+        return {"superseded": self.frames_dropped}
 
     @property
     def frames_bad(self) -> int:
@@ -121,6 +126,7 @@ class Pipeline:
                 report.frames_masked += 1
             else:
                 report.bad[segmentation.status] = report.bad.get(segmentation.status, 0) + 1
+            report.frames_dropped = reader.frames_dropped
             self._writer.put(frame, segmentation)
             if self._progress:
                 self._progress(frame, segmentation, report)

@@ -7,7 +7,10 @@ import pytest
 
 import segrt
 
-HEAVY = ("numpy", "torch", "openvino", "onnxruntime", "onnx", "cv2", "av", "rich", "tensorrt", "kornia", "segrt._core")
+HEAVY = (
+    *("numpy", "torch", "openvino", "onnxruntime", "onnx", "cv2", "av", "rich", "tensorrt", "kornia", "segrt._core"),
+    *("aiohttp", "asyncio", "prometheus_client"),
+)
 
 
 def python(code: str) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..bundles.report import PRECISIONS
+from ..errors import ConfigError
 from ..placement import Fit
+from ..serve.address import TOKEN_VARIABLE, Address, parse_address
 from ..spec import Activation, ColourOrder
 
 
@@ -30,6 +32,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     outputs.add_argument("--masks", type=path, metavar="DIR", help="one PNG of class ids per frame")
     outputs.add_argument("--json", type=path, metavar="FILE", help="one JSON object per frame and line; - is stdout")
     outputs.add_argument("--show", action="store_true", help="show the overlay in a window; q ends the run")
+    outputs.add_argument(
+        "--serve",
+        type=_address,
+        metavar="[HOST:]PORT",
+        help="show the run in browsers, and /metrics and /healthz; on this machine alone (127.0.0.1) without a host",
+    )
+    outputs.add_argument(
+        "--serve-token",
+        metavar="TOKEN",
+        help=f"what viewers must have; needed for other hosts. {TOKEN_VARIABLE} in the environment does not show it to "
+        "the machine's other users",
+    )
     outputs.add_argument("--alpha", type=_share, default=0.5, help="strength of the overlay, 0..1 (default: 0.5)")
     where = parser.add_argument_group("where and how")
     add_where(where)
@@ -95,6 +109,13 @@ def path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a path, found nothing")
     return Path(text)
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def count(text: str) -> int:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from glob import glob
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from ..errors import SinkError
+from ..errors import ConfigError, SinkError
+from ..serve.address import TOKEN_VARIABLE
 from . import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from ._options import add_options, spec_fields
 
 if TYPE_CHECKING:
     from ..pipeline import Report
     from ..segmenter import Segmenter
+    from ..serve.sink import ServeSink
     from ..sinks.base import Sink
+    from ..types import Frame, Segmentation
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
     for name in ("SIGTERM", "SIGHUP"):  # a service manager or a closed terminal: finish the files, as for Ctrl-C
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
+    if options.serve_token is not None and options.serve is None:
+        raise ConfigError("--serve-token says who may look, but nothing is served: give --serve [HOST:]PORT too")
     json_to_stdout = str(options.json) == "-"
     with ExitStack() as stack:
         source = stack.enter_context(open_source(options.source, timeout_s=options.timeout))
@@ -54,14 +61,18 @@ def run(options: argparse.Namespace) -> int:
         segmenter = stack.enter_context(opened)
         stop = Event()
         sinks = _sinks(options, segmenter, stop)
-        progress = None
+        watchers: list[Callable[[Frame, Segmentation, Report], None]] = []
+        if options.serve is not None:
+            sinks.append(served := _serve(options, segmenter, source.name, sinks))
+            watchers.append(served.watch)
+            stack.callback(served.close)
         if not options.quiet:
             why = choose(options.backend, options.device)[2]
             bar = not (json_to_stdout and sys.stdout.isatty())
-            progress = stack.enter_context(Progress(source, segmenter, why, options.max_frames, bar=bar))
+            watchers.append(stack.enter_context(Progress(source, segmenter, why, options.max_frames, bar=bar)))
         drop = Drop(options.drop) if options.drop else None
         report = Pipeline(
-            source, segmenter, sinks, drop=drop, max_frames=options.max_frames, stop=stop, progress=progress
+            source, segmenter, sinks, drop=drop, max_frames=options.max_frames, stop=stop, progress=_all(watchers)
         ).run()
     if not options.quiet:
         print_table(report, sys.stderr if json_to_stdout else sys.stdout)
@@ -95,6 +106,29 @@ def _sinks(options: argparse.Namespace, segmenter: Segmenter, stop: Event) -> li
             sink.abort()
         raise
     return sinks
+
+
+def _serve(options: argparse.Namespace, segmenter: Segmenter, source: str, others: list[Sink]) -> ServeSink:
+    """Begin to serve, and say where; the other outputs are let go of where that cannot be."""
+    from ..serve.sink import ServeSink
+
+    token = options.serve_token if options.serve_token is not None else os.environ.get(TOKEN_VARIABLE)
+    try:
+        served = ServeSink(options.serve, token, segmenter, source, options.alpha)
+    except BaseException:
+        for sink in others:
+            sink.abort()
+        raise
+    print(f"live view: {served.url}" + ("" if token is None else "?token=..."), file=sys.stderr, flush=True)
+    return served
+
+
+def _all(watchers: Sequence[Callable[[Frame, Segmentation, Report], None]]) -> Callable[..., None]:
+    def watch(frame: Frame, segmentation: Segmentation, report: Report) -> None:
+        for one in watchers:
+            one(frame, segmentation, report)
+
+    return watch
 
 
 def _input_files(source: str) -> tuple[Path, ...]:
