@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import kernels
 from .cuda.interop import CudaArray, DLPackArray
 from .cuda.session import SLOTS, Session, Ticket
+from .engines.alone import runner
 from .engines.base import DeviceEngine, Engine, EngineInfo, on_device
 from .errors import EngineError, FrameError, ModelError, one_of
 from .placement import Fit, Placement, place
@@ -79,6 +80,7 @@ class Segmenter:
         self._previous: Mask | None = None
         self._closed = False
         self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
+        self._run_engine = runner(engine)
         self._steady = Steady(threads) if steady and self._session is None else None
 
     @property
@@ -207,6 +209,12 @@ class Segmenter:
         seen = int(measured.areas_px.sum())
         changed = None if measured.changed_px is None or not seen else measured.changed_px / seen
         return Segmentation(mask, Status.OK, measured.areas_px, measured.confidence, 0, changed)
+
+    def keep_warm(self) -> None:
+        """Run the network once on what lies in its input, so that the next frame is not slow. Changes no answer."""
+        with self._lock:
+            if not self._closed:
+                self._run_engine()
 
     def reset(self) -> None:
         """Forget the frames so far, so that the next one counts as the first of a new sequence."""

@@ -38,6 +38,7 @@ class Status(str, Enum):
     OK = "ok"
     CORRUPT = "corrupt"  # the decoder could not restore the frame; it is not segmented
     INVALID = "invalid"  # the network gave NaN or infinity; there is no mask
+    STALE = "stale"  # the frame is older than a deadline allows; what it shows has passed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,7 @@ class Frame:
     format: PixelFormat = PixelFormat.BGR
     name: str | None = None  # file name, for sources made of files
     decode_ms: float = 0.0
+    arrived_s: float | None = None  # time.perf_counter when the source had given it
 
     @property
     def time_s(self) -> float | None:
@@ -77,3 +79,4 @@ class Segmentation:
     nonfinite: int = 0  # NaN and infinities among the network's outputs
     changed: float | None = None  # share of pixels that differ from the mask before, 0..1; None without one
     timings_ms: dict[str, float] = field(default_factory=dict)  # step name -> milliseconds
+    age_ms: float | None = None  # from the frame's arrival to this answer; None where nobody watched the time
