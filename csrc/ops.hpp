@@ -49,14 +49,36 @@ struct Reading {
     bool full_range = false;
 };
 
+/// What is kept of a stream's last frame to look at the next, in the network's pixels; csrc/pixel/glance.hpp says why.
+///
+/// Every fourth row of the placement's target is looked at, from its first; a cell is 32 pixels wide and 8 such rows
+/// high, the last ones less.
+struct Glance {
+    std::uint8_t* rows;    // (count, 3 * target width): of the frame before, then of this one
+    std::uint16_t* sums;   // (count, cells across): scratch
+    std::uint16_t* cells;  // (cells down, cells across): their means in 16ths of a level, as `rows`
+    int count;             // rows that are looked at
+    std::uint8_t moved_level, flat_level;
+};
+
+/// What a glance tells. Of the first frame only the last two mean something.
+struct Glanced {
+    std::int64_t moved;        // bytes of the rows that differ from the frame before by more than moved_level
+    std::int64_t farthest;     // how far the mean of that cell moved which moved most, in 16ths of a level
+    std::int64_t outstanding;  // cells whose mean is more than flat_level away from the middle one's
+    std::int64_t middle;       // that one's, in 16ths of a level
+};
+
 struct PreprocessJob {
     Image image;
     Placement placement;
     Normalization normalization;
     Reading reading;
     Layout layout;
-    void* out;  // contiguous, (height, width, 3) or (3, height, width)
+    void* out;  // contiguous, (height, width, 3) or (3, height, width); null: only look
     int threads;
+    const Glance* glance = nullptr;  // looked at in the same pass; on the CPU only
+    Glanced* glanced = nullptr;
 };
 
 /// Write the whole network input: the frame resampled to bytes, then normalised; the mean byte around it.

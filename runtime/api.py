@@ -32,6 +32,7 @@ def open(
     precision: str | None = None,
     strict: bool = False,
     steady: bool = False,
+    guard: bool = False,
     **spec: Any,
 ) -> Segmenter:
     """Open a model: `with segrt.open("teeth") as segment: result = segment(image)`.
@@ -48,6 +49,8 @@ def open(
             TensorRT plan in the place of one that does not fit any more.
         steady: for the frames of one video: those before steady each mask, which flickers less; small changes take some
             frames to show, clear ones none.
+        guard: for the frames of one live stream: one that is black, frozen or of a changed size gets that status and no
+            mask. What counts as such is the model's `guard_settings`.
         spec: fields of `ModelSpec` that the file lacks or that shall take the place of its own.
     Raises:
         ModelError: no such model, or its spec is missing or does not fit.
@@ -63,6 +66,7 @@ def open(
         precision=precision,
         strict=strict,
         steady=steady,
+        guard=guard,
         **spec,
     )
     if (strict or verification.to_be_told(loaded)) and (doubt := verification.doubt(loaded, segmenter.engine.info)):
@@ -82,6 +86,7 @@ def open_unchecked(
     precision: str | None = None,
     strict: bool = False,
     steady: bool = False,
+    guard: bool = False,
     **spec: Any,
 ) -> tuple[Segmenter, Model]:
     """Open a model as `open` does, without asking whether it was verified."""
@@ -90,7 +95,10 @@ def open_unchecked(
     engine = open_engine(loaded, backend=backend, device=device, threads=threads, strict=strict)
     kernel_threads = min(threads or KERNEL_THREADS, KERNEL_THREADS)
     graph, defect = _graph(loaded), loaded.defect
-    return Segmenter(engine, loaded.spec, defect=defect, threads=kernel_threads, graph=graph, steady=steady), loaded
+    segmenter = Segmenter(
+        engine, loaded.spec, defect=defect, threads=kernel_threads, graph=graph, steady=steady, guard=guard
+    )
+    return segmenter, loaded
 
 
 def _graph(model: Model) -> str:
@@ -104,6 +112,7 @@ def run(
     *,
     drop: Drop | str | None = None,
     timeout_s: float = 5.0,
+    guard: bool | None = None,
     **options: Any,
 ) -> Iterator[tuple[Frame, Segmentation]]:
     """Segment a whole source: `for frame, result in segrt.run("scan.mp4"): ...`.
@@ -113,6 +122,8 @@ def run(
         model: as for `open`, or a Segmenter, which then stays open.
         drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
         timeout_s: how long a camera or URL may stay silent.
+        guard: give no mask where a frame is black, frozen or of a changed size; None: for live sources. A Segmenter
+            keeps its own.
         options: as for `open`.
     Yields:
         Each frame with its segmentation; look at `segmentation.status` before the mask.
@@ -122,7 +133,8 @@ def run(
     """
     policy = None if drop is None else one_of(Drop, drop, "drop")
     with open_source(source, timeout_s=timeout_s) as opened:
-        segmenter = model if isinstance(model, Segmenter) else open(model, **options)
+        guarded = opened.live if guard is None else guard
+        segmenter = model if isinstance(model, Segmenter) else open(model, guard=guarded, **options)
         try:
             segmenter.reset()
             with Reader(opened, policy) as reader:

@@ -1,4 +1,4 @@
-"""The pixel work in C++ (csrc/), with its arguments checked: preprocess, postprocess and overlay.
+"""The pixel work in C++ (csrc/), with its arguments checked: preprocess, glance, postprocess and overlay.
 
 Every function lets other Python threads run, uses `threads` CPU threads itself, and gives the same bits on every CPU.
 """
@@ -32,6 +32,43 @@ _DTYPES = {
 _INTERLEAVED = (Layout.NHWC_U8, Layout.NHWC_F16)
 _U8, _U16 = np.dtype(np.uint8), np.dtype(np.uint16)
 _LOGITS = (np.dtype(np.float32), np.dtype(np.float16))
+
+
+GLANCE_STEP, GLANCE_CELL, GLANCE_PARTS = 4, 32, 16  # csrc/pixel/glance.hpp
+
+
+class Kept(NamedTuple):
+    """What is kept of a stream's last frame, to look at the next; see `Glance` in csrc/ops.hpp."""
+
+    rows: NDArray[np.uint8]  # (rows looked at, 3 * target width)
+    sums: NDArray[np.uint16]  # scratch
+    cells: NDArray[np.uint16]  # (down, across)
+    moved_level: int
+    flat_level: int
+
+    @classmethod
+    def of(cls, placement: Placement, moved_level: int, flat_level: int) -> Kept:
+        """Room for frames of one placement; levels are 0..255."""
+        _, _, width, height = placement.target
+        rows, across = -(-height // GLANCE_STEP), -(-width // GLANCE_CELL)
+        down = -(-rows * GLANCE_STEP // GLANCE_CELL)
+        return cls(
+            np.zeros((rows, 3 * width), np.uint8),
+            np.zeros((rows, across), np.uint16),
+            np.zeros((down, across), np.uint16),
+            moved_level,
+            flat_level,
+        )
+
+
+class Glanced(NamedTuple):
+    """What a glance at a frame tells; of the first one of a stream `moved` and `farthest` mean nothing."""
+
+    moved: float  # share of the bytes looked at that differ from the frame before by more than `moved_level`
+    farthest: float  # levels by which the mean of that cell moved which moved most
+    outstanding: int  # cells whose mean is more than `flat_level` away from the middle one's
+    cells: int
+    middle: float  # the middle one's mean: how bright the frame is
 
 
 class Measured(NamedTuple):
@@ -97,7 +134,8 @@ def preprocess(
     white: int = 65535,
     bt709: bool = False,
     full_range: bool = False,
-) -> None:
+    kept: Kept | None = None,
+) -> Glanced | None:
     """Write the network's whole input: `image` resampled to bytes, then normalised; the mean byte around it.
 
     Half-pixel bilinear; where source and target are of one size the bytes are the image's own. Every layout holds the
@@ -109,6 +147,9 @@ def preprocess(
         white: the value of a 16-bit grey that becomes 255.
         bt709: YUV by BT.709 instead of BT.601.
         full_range: YUV of 0..255 instead of 16..235.
+        kept: of the frame before, then of this one; made for this placement.
+    Returns:
+        What a glance at the frame tells, where something is kept.
     Raises:
         FrameError: image, placement or out do not fit one another.
     """
@@ -121,10 +162,38 @@ def preprocess(
         )
     check_white(white)
     _apart(out, image, "out and the image")
-    rgb = spec.colour_order is ColourOrder.RGB
-    _core.preprocess(
-        image, format, placement, out, layout, spec.mean, spec.std, rgb, white, bt709, full_range, _positive(threads)
-    )
+    if kept is not None:
+        _check_kept(kept, placement)
+    how = (spec.mean, spec.std, spec.colour_order is ColourOrder.RGB, white, bt709, full_range, _positive(threads))
+    found = _core.preprocess(image, format, placement, out, layout, *how, kept)
+    return None if kept is None or found is None else _glanced(found, kept)
+
+
+def glance(
+    image: NDArray[Any], format: PixelFormat, placement: Placement, spec: ModelSpec, kept: Kept, threads: int = 2
+) -> Glanced:
+    """What `preprocess` finds, without an input being written.
+
+    Raises:
+        FrameError: image and placement do not fit one another.
+    """
+    check_placement(placement, frame_size(image, format))
+    _check_kept(kept, placement)
+    how = (spec.mean, spec.std, spec.colour_order is ColourOrder.RGB, 65535, False, False, _positive(threads))
+    found = _core.preprocess(image, format, placement, None, Layout.NHWC_U8, *how, kept)
+    assert found is not None
+    return _glanced(found, kept)
+
+
+def _check_kept(kept: Kept, placement: Placement) -> None:
+    _, _, width, height = placement.target
+    if kept.rows.shape != (-(-height // GLANCE_STEP), 3 * width):
+        raise FrameError(f"kept is for a target of other pixels than the placement's {_sides((height, width))}")
+
+
+def _glanced(found: tuple[int, int, int, int], kept: Kept) -> Glanced:
+    moved, farthest, outstanding, middle = found
+    return Glanced(moved / kept.rows.size, farthest / GLANCE_PARTS, outstanding, kept.cells.size, middle / GLANCE_PARTS)
 
 
 def postprocess(

@@ -30,6 +30,7 @@ class Report:
     frames_dropped: int = 0  # read, and never segmented because fresher ones had come; kept up to date
     wall_s: float = 0.0
     interrupted: bool = False
+    stopped_at: int | None = None  # the index of the bad frame that ended the run, where one was to
     problem: str | None = None  # why the source ended early, in one line
     latencies: dict[str, Latencies] = field(default_factory=lambda: {step: Latencies() for step in STEPS})
 

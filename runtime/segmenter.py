@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import kernels
-from .cuda.interop import CudaArray, DLPackArray
+from .cuda.interop import CudaArray, DLPackArray, is_device_image
 from .cuda.session import SLOTS, Session, Ticket
 from .engines.alone import runner
 from .engines.base import DeviceEngine, Engine, EngineInfo, on_device
 from .errors import EngineError, FrameError, ModelError, one_of
+from .guard import Guard
 from .placement import Fit, Placement, place
 from .spec import ModelSpec
 from .steady import Steady
@@ -59,6 +60,8 @@ class Segmenter:
         graph: which of a bundle's graphs the engine runs and why, for people.
         steady: for the frames of one video: let those before steady each frame's logits, which flicker less then (see
             `Steady`). Mask and confidence are of the steady logits; the time is in "postprocess".
+        guard: for the frames of one live stream: those that are BLACK, FROZEN or of a changed size (see `Guard`) get
+            that status and no mask, and the network is not run. Frames that are on a GPU already are not looked at.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Segmenter:
         threads: int = KERNEL_THREADS,
         graph: str = "",
         steady: bool = False,
+        guard: bool = False,
     ) -> None:
         self.engine = engine
         self.spec = spec
@@ -82,6 +86,7 @@ class Segmenter:
         self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
         self._run_engine = runner(engine)
         self._steady = Steady(threads) if steady and self._session is None else None
+        self._guard = Guard(spec.guard_settings) if guard else None
 
     @property
     def info(self) -> EngineInfo:
@@ -130,6 +135,7 @@ class Segmenter:
         As many as `slots` are in flight: one more waits for the oldest. Arguments and errors are those of a call; an
         image on the GPU must stay as it is, and `out` be left alone, until `result()` has been asked for.
         """
+        time_s = None
         if isinstance(image, Frame):
             frame = image
             if frame.image is None or frame.status is not Status.OK:
@@ -137,15 +143,17 @@ class Segmenter:
                 with self._lock:
                     self._forget()
                 return Pending(self, None, Segmentation(None, status))
-            image, format = frame.image, frame.format
+            image, format, time_s = frame.image, frame.format, frame.time_s
         with self._lock:
             if self._closed:
                 raise EngineError("this segmenter is closed: open another")
             placed = self.spec.fit if fit is None else one_of(Fit, fit, "fit")
             chosen = one_of(PixelFormat, format, "format")
             if self._session is not None:
+                if bad := self._glance(image, chosen, placed, time_s):
+                    return Pending(self, None, bad)
                 return Pending(self, self._session.submit(image, chosen, placed, out))
-            return Pending(self, None, self._segment(cast("NDArray[Any]", image), chosen, placed, out))
+            return Pending(self, None, self._segment(cast("NDArray[Any]", image), chosen, placed, out, time_s))
 
     def _collect(self, ticket: Ticket) -> Segmentation:
         """Wait for a frame on the GPU."""
@@ -160,16 +168,46 @@ class Segmenter:
         result.timings_ms.update(ticket.timings_ms)
         return result
 
-    def _segment(self, image: NDArray[Any], format: PixelFormat, fit: Fit, out: Mask | None) -> Segmentation:
+    def _glance(
+        self, image: NDArray[Any] | CudaArray | DLPackArray, format: PixelFormat, fit: Fit, time_s: float | None
+    ) -> Segmentation | None:
+        """Look at a frame before it goes to the GPU; None: let it. One that is there already is believed."""
+        if self._guard is None or is_device_image(image):
+            return None
+        host = cast("NDArray[Any]", image)
+        start, frame_hw = perf_counter(), kernels.frame_size(host, format)
+        if self._guard.resized(frame_hw):
+            return self._withheld(Status.SIZE_CHANGED, start)
+        placement = place(frame_hw, self.spec.input_hw, fit)
+        kept = self._guard.kept(placement)
+        glanced = kernels.glance(host, format, placement, self.spec, kept, self._threads)
+        status = self._guard.judge(glanced, time_s)
+        return None if status is Status.OK else self._withheld(status, start)
+
+    def _withheld(self, status: Status, start: float) -> Segmentation:
+        """No mask; and no frame so far counts for the next one's."""
+        self._forget_frames()
+        return Segmentation(None, status, timings_ms={"preprocess": (perf_counter() - start) * 1e3})
+
+    def _segment(
+        self, image: NDArray[Any], format: PixelFormat, fit: Fit, out: Mask | None, time_s: float | None
+    ) -> Segmentation:
         start = perf_counter()
         frame_hw = kernels.frame_size(image, format)
         placement = place(frame_hw, self.spec.input_hw, fit)
         mask = np.empty(frame_hw, np.uint8) if out is None else out
         if mask.shape != frame_hw:
             raise FrameError(f"out has shape {mask.shape}, expected the image's {frame_hw}")
-        engine = cast(Engine, self.engine)
+        guard, engine = self._guard, cast(Engine, self.engine)
+        if guard and guard.resized(frame_hw):
+            return self._withheld(Status.SIZE_CHANGED, start)
+        kept = guard.kept(placement) if guard else None
         layout, batch = engine.layout, engine.input_buffer
-        kernels.preprocess(image, format, placement, self.spec, layout, batch, threads=self._threads)
+        glanced = kernels.preprocess(
+            image, format, placement, self.spec, layout, batch, threads=self._threads, kept=kept
+        )
+        if guard and glanced and (status := guard.judge(glanced, time_s)) is not Status.OK:
+            return self._withheld(status, start)
         ready = perf_counter()
         logits = engine.infer()
         inferred = perf_counter()
@@ -219,10 +257,15 @@ class Segmenter:
     def reset(self) -> None:
         """Forget the frames so far, so that the next one counts as the first of a new sequence."""
         with self._lock:
-            self._previous = None
-            self._forget()
-            if self._session is not None:
-                self._session.reset()
+            self._forget_frames()
+            if self._guard is not None:
+                self._guard.reset()
+
+    def _forget_frames(self) -> None:
+        self._previous = None
+        self._forget()
+        if self._session is not None:
+            self._session.reset()
 
     def _forget(self) -> None:
         """Let no frame so far steady the next one."""

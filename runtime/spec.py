@@ -44,6 +44,21 @@ class Activation(str, Enum):
 
 
 @dataclass(frozen=True)
+class GuardSettings:
+    """When a frame of a live stream is not to be believed; docs/reliability.md has the measurements.
+
+    A frame is looked at as the network sees it, in cells of 32x32 pixels and in every fourth row.
+    """
+
+    flat_level: int = 2  # a cell stands out if its mean is more levels away from the middle one's; 0..255
+    flat_share: float = 0.1  # BLACK: no larger share of the cells stands out
+    moved_level: int = 2  # a byte has moved if it differs from the frame before by more levels; 0..255
+    moved_share: float = 0.0005  # a frame has moved if a larger share of its bytes has
+    jump_level: float = 4.0  # it is surely another picture if the mean of some cell moved by more levels
+    frozen_s: float = 0.4  # FROZEN: for so long no more than two frames have moved
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """How to feed a network and how to read it.
 
@@ -62,6 +77,7 @@ class ModelSpec:
     hidden: tuple[int, ...] = (0,)  # classes that an overlay leaves as they are
     name: str = "model"
     version: str = "0"
+    guard_settings: GuardSettings = GuardSettings()
 
     def __post_init__(self) -> None:
         if not self.palette:
@@ -88,21 +104,30 @@ class ModelSpec:
             raise ModelError(f"{origin} is not valid JSON ({error})") from None
         if not isinstance(raw, dict):
             raise ModelError(f"{origin} must be a JSON object, found {type(raw).__name__}")
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(raw) - known):
-            raise ModelError(f"{origin} has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        _refuse_unknown(raw, cls, origin)
         if missing := sorted({"input_hw", "class_names", "mean", "std"} - set(raw)):
             raise ModelError(f"{origin} lacks {missing[0]!r}")
         try:
-            return cls(**{key: _typed(key, value) for key, value in raw.items()})
+            return cls(**{key: _typed(key, value, origin) for key, value in raw.items()})
         except (TypeError, ValueError) as error:
             raise ModelError(f"{origin} cannot be used: {error}") from None
 
 
-def _typed(key: str, value: Any) -> Any:
+def _refuse_unknown(raw: dict[str, Any], kind: type[ModelSpec] | type[GuardSettings], origin: str) -> None:
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(set(raw) - known):
+        raise ModelError(f"{origin} has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+
+
+def _typed(key: str, value: Any, origin: str) -> Any:
     enums: dict[str, type[Enum]] = {"colour_order": ColourOrder, "fit": Fit, "activation": Activation}
     if key in enums:
         return enums[key](value)
+    if key == "guard_settings":
+        if not isinstance(value, dict):
+            raise ModelError(f"guard_settings of {origin} must be a JSON object, found {type(value).__name__}")
+        _refuse_unknown(value, GuardSettings, f"guard_settings of {origin}")
+        return GuardSettings(**value)
     if key == "palette":
         return tuple(tuple(int(v) for v in colour) for colour in value)
     return tuple(value) if isinstance(value, list) else value
@@ -126,4 +151,17 @@ def _problems(spec: ModelSpec) -> list[str]:
         found.append("palette colours must be three values of 0..255")
     if any(not 0 <= c < classes for c in spec.hidden):
         found.append(f"hidden classes must be among 0..{classes - 1}, found {spec.hidden}")
+    return found + _guard_problems(spec.guard_settings)
+
+
+def _guard_problems(guard: GuardSettings) -> list[str]:
+    if not isinstance(guard, GuardSettings):
+        return [f"guard_settings must be GuardSettings, found {type(guard).__name__}"]
+    found = []
+    for name in ("flat_level", "moved_level"):
+        if type(value := getattr(guard, name)) is not int or not 0 <= value <= 255:
+            found.append(f"guard_settings.{name} must be a whole number of 0..255, found {value!r}")
+    for name, most in (("flat_share", 1.0), ("moved_share", 1.0), ("jump_level", 255.0), ("frozen_s", 1e9)):
+        if type(value := getattr(guard, name)) not in (int, float) or not 0 <= value <= most:
+            found.append(f"guard_settings.{name} must be a number of 0..{most:g}, found {value!r}")
     return found

@@ -38,6 +38,10 @@ class Status(str, Enum):
     OK = "ok"
     CORRUPT = "corrupt"  # the decoder could not restore the frame; it is not segmented
     INVALID = "invalid"  # the network gave NaN or infinity; there is no mask
+    BLACK = "black"  # the frame is of one colour, black or another, but for noise: there is no picture in it
+    FROZEN = "frozen"  # nothing has moved for a while, not even noise: the picture is an old one
+    SIZE_CHANGED = "size_changed"  # the first frame of another size than those before
+    NO_SIGNAL = "no_signal"  # the source gives no frames, for now
     STALE = "stale"  # the frame is older than a deadline allows; what it shows has passed
 
 
@@ -45,8 +49,8 @@ class Status(str, Enum):
 class Frame:
     """One picture from a source.
 
-    `image` is None only where `status` is CORRUPT and nothing could be decoded. `pts * time_base` is the presentation
-    time in seconds; both are None for sources without a clock (a folder of images, arrays).
+    `image` is None only where `status` says why: CORRUPT and nothing could be decoded, or NO_SIGNAL. `pts * time_base`
+    is the presentation time in seconds; both are None for sources without a clock (a folder of images, arrays).
     """
 
     image: Image | None

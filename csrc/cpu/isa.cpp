@@ -21,17 +21,18 @@ const Isa kIsas[] = {
          return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
      },
-     {avx512::format_rows, avx512::preprocess_rows, avx512::postprocess_rows, avx512::steady_rows,
+     {avx512::format_rows, avx512::preprocess_rows, avx512::glance_rows, avx512::postprocess_rows, avx512::steady_rows,
       avx512::overlay_rows}},
     // Every CPU with AVX2 also has F16C, which its files use.
     {"avx2",
      [] { return __builtin_cpu_supports("avx2") != 0; },
-     {avx2::format_rows, avx2::preprocess_rows, avx2::postprocess_rows, avx2::steady_rows, avx2::overlay_rows}},
+     {avx2::format_rows, avx2::preprocess_rows, avx2::glance_rows, avx2::postprocess_rows, avx2::steady_rows,
+      avx2::overlay_rows}},
 #endif
     {"baseline",
      [] { return true; },
-     {baseline::format_rows, baseline::preprocess_rows, baseline::postprocess_rows, baseline::steady_rows,
-      baseline::overlay_rows}},
+     {baseline::format_rows, baseline::preprocess_rows, baseline::glance_rows, baseline::postprocess_rows,
+      baseline::steady_rows, baseline::overlay_rows}},
 };
 
 const Isa* best() {

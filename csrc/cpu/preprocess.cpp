@@ -1,9 +1,12 @@
 // The loops of preprocess: output rows, in bands, on a few threads.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "cpu/frame_rows.hpp"
+#include "cpu/glance.hpp"
 #include "cpu/pool.hpp"
+#include "pixel/glance.hpp"
 #include "pixel/normalize.hpp"
 #include "pixel/resample.hpp"
 
@@ -28,12 +31,32 @@ class Band {
     Band(const PreprocessJob& job, const Plan& plan, FrameRows& frame, std::int16_t* mixed, std::uint8_t* bytes)
         : job_(job), plan_(plan), to_(job.placement.target), frame_(frame), mixed_(mixed), bytes_(bytes) {}
 
-    void run(int from, int until) {
-        for (int y = from; y < until; ++y) write(y, row(y));
+    /// Returns how many bytes moved, where somebody wants to know.
+    std::int64_t run(int from, int until) {
+        std::int64_t moved = 0;
+        for (int y = from; y < until; ++y) {
+            const bool looked_at = job_.glance && looked_at_row(y);
+            if (!job_.out && !looked_at) continue;
+            const std::uint8_t* const bytes = row(y);
+            if (job_.out) write(y, bytes);
+            if (looked_at) moved += look((y - to_.y) / pixel::kGlanceStep, bytes + 3 * to_.x);
+        }
+        return moved;
     }
 
   private:
     int width() const { return job_.placement.input_width; }
+
+    bool looked_at_row(int y) const {
+        return y >= to_.y && y < to_.y + to_.height && (y - to_.y) % pixel::kGlanceStep == 0;
+    }
+
+    std::int64_t look(int number, const std::uint8_t* bytes) {
+        const Glance& glance = *job_.glance;
+        const std::size_t width = static_cast<std::size_t>(to_.width), row = static_cast<std::size_t>(number);
+        return segrt::rows().glance.look(bytes, 3 * to_.width, glance.moved_level, glance.rows + row * 3 * width,
+                                         glance.sums + row * cells(to_.width));
+    }
 
     /// Row `y` of the network's input as bytes in the frame's order.
     const std::uint8_t* row(int y) {
@@ -151,13 +174,15 @@ void preprocess(const PreprocessJob& asked) {
 
     Arena arena(memory);
     const Plan plan = plan_for(job, arena);
+    std::atomic<std::int64_t> moved{0};
     parallel(threads, bands, [&](int band, int slot) {
         Arena arena(memory + shared + slot * own);
         FrameRows frame(job.image, job.reading, at, arena);
         std::int16_t* const mixed_row = arena.get<std::int16_t>(mixed);
-        Band(job, plan, frame, mixed_row, arena.get<std::uint8_t>(bytes))
-            .run(first_row(band, bands, at.input_height), first_row(band + 1, bands, at.input_height));
+        moved += Band(job, plan, frame, mixed_row, arena.get<std::uint8_t>(bytes))
+                     .run(first_row(band, bands, at.input_height), first_row(band + 1, bands, at.input_height));
     });
+    if (job.glance) conclude(*job.glance, at.target.width, moved, *job.glanced);
 }
 
 }  // namespace segrt

@@ -46,6 +46,13 @@ struct PreprocessRows {
     void (*interleaved_f16)(const std::uint8_t* row, int count, const PlanarRow& to);
 };
 
+struct GlanceRows {
+    /// Look at `count` bytes of three a pixel, let `before` be them, and write the sum of each cell's; returns how many
+    /// differ from those before by more than `level`.
+    std::int64_t (*look)(const std::uint8_t* now, int count, std::uint8_t level, std::uint8_t* before,
+                         std::uint16_t* sums);
+};
+
 /// One row of the mask: logits rows above and below, already stretched to the frame's width.
 struct ClassifyRow {
     const float *top, *bottom;
@@ -102,6 +109,7 @@ struct OverlayRows {
 struct Rows {
     FormatRows formats;
     PreprocessRows preprocess;
+    GlanceRows glance;
     PostprocessRows postprocess;
     SteadyRows steady;
     OverlayRows overlay;
@@ -114,6 +122,7 @@ const Rows& rows();
     namespace isa {                                \
     extern const FormatRows format_rows;           \
     extern const PreprocessRows preprocess_rows;   \
+    extern const GlanceRows glance_rows;           \
     extern const PostprocessRows postprocess_rows; \
     extern const SteadyRows steady_rows;           \
     extern const OverlayRows overlay_rows;         \

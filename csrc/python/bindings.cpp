@@ -32,9 +32,20 @@ Plane plane(const py::array& array) {
     return {static_cast<std::uint8_t*>(const_cast<void*>(array.data())), array.strides(0)};
 }
 
-void bind_preprocess(const py::array& frame, const py::str& format, const py::tuple& where, const py::array& out,
-                     const py::str& layout, const py::tuple& mean, const py::tuple& std, bool rgb, int white,
-                     bool bt709, bool full_range, int threads) {
+/// (rows, sums, cells, moved_level, flat_level).
+Glance glance_in(const py::tuple& kept) {
+    const auto array = [&](int i) { return py::reinterpret_borrow<py::array>(item(kept, i)); };
+    const auto data = [](const py::array& of) { return const_cast<void*>(of.data()); };
+    const py::array rows = array(0);
+    return {static_cast<std::uint8_t*>(data(rows)),      static_cast<std::uint16_t*>(data(array(1))),
+            static_cast<std::uint16_t*>(data(array(2))), static_cast<int>(rows.shape(0)),
+            static_cast<std::uint8_t>(whole(kept, 3)),   static_cast<std::uint8_t>(whole(kept, 4))};
+}
+
+py::object bind_preprocess(const py::array& frame, const py::str& format, const py::tuple& where,
+                           const std::optional<py::array>& out, const py::str& layout, const py::tuple& mean,
+                           const py::tuple& std, bool rgb, int white, bool bt709, bool full_range, int threads,
+                           const std::optional<py::tuple>& kept) {
     PreprocessJob job{};
     job.image = image(frame, choose<Format>(format, kFormats));
     job.placement = placement(where);
@@ -43,10 +54,21 @@ void bind_preprocess(const py::array& frame, const py::str& format, const py::tu
     job.normalization.rgb = rgb;
     job.reading = {white, bt709, full_range};
     job.layout = choose<Layout>(layout, kLayouts);
-    job.out = const_cast<void*>(out.data());
+    job.out = out ? const_cast<void*>(out->data()) : nullptr;
     job.threads = threads;
-    const OthersMayRun meanwhile;
-    preprocess(job);
+    Glance glance{};
+    Glanced glanced{};
+    if (kept) {
+        glance = glance_in(*kept);
+        job.glance = &glance;
+        job.glanced = &glanced;
+    }
+    {
+        const OthersMayRun meanwhile;
+        preprocess(job);
+    }
+    if (!kept) return py::none();
+    return py::make_tuple(glanced.moved, glanced.farthest, glanced.outstanding, glanced.middle);
 }
 
 Logits logits_in(const py::array& logits) {

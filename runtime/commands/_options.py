@@ -56,6 +56,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="less flicker in video, by the frames before: small changes of the mask show some frames late, clear ones "
         "at once",
     )
+    where.add_argument(
+        "--guard",
+        action=argparse.BooleanOptionalAction,
+        help="no mask where the picture is black, frozen or of a changed size (default: for live sources)",
+    )
+    where.add_argument(
+        "--on-bad",
+        choices=["blank", "hold", "stop"],
+        default="blank",
+        help="of a frame without a mask show it with a banner (blank) and the last mask in stripes (hold), or end the "
+        "run (stop); numbers and mask files have no mask of it either way (default: blank)",
+    )
     where.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
     where.add_argument(
         "--drop",

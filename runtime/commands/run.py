@@ -57,7 +57,10 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = stack.enter_context(open_source(options.source, timeout_s=options.timeout))
         where = {name: getattr(options, name) for name in ("backend", "device", "threads", "precision", "strict")}
-        opened = open_model(options.model, fit=options.fit, steady=options.steady, **where, **spec_fields(options))
+        guard = source.live if options.guard is None else options.guard
+        opened = open_model(
+            options.model, fit=options.fit, steady=options.steady, guard=guard, **where, **spec_fields(options)
+        )
         segmenter = stack.enter_context(opened)
         stop = Event()
         sinks = _sinks(options, segmenter, stop)
@@ -70,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
             why = choose(options.backend, options.device)[2]
             bar = not (json_to_stdout and sys.stdout.isatty())
             watchers.append(stack.enter_context(Progress(source, segmenter, why, options.max_frames, bar=bar)))
+        if options.on_bad == "stop":
+            watchers.append(_ending_at_bad(stop))
         drop = Drop(options.drop) if options.drop else None
         report = Pipeline(
             source, segmenter, sinks, drop=drop, max_frames=options.max_frames, stop=stop, progress=_all(watchers)
@@ -77,6 +82,17 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print_table(report, sys.stderr if json_to_stdout else sys.stdout)
     return _exit_status(report, segmenter.defect)
+
+
+def _ending_at_bad(stop: Event) -> Callable[[Frame, Segmentation, Report], None]:
+    """End the run after the first frame without a mask."""
+
+    def after(frame: Frame, segmentation: Segmentation, report: Report) -> None:
+        if segmentation.mask is None:
+            report.stopped_at = frame.index
+            stop.set()
+
+    return after
 
 
 def _sinks(options: argparse.Namespace, segmenter: Segmenter, stop: Event) -> list[Sink]:
@@ -90,17 +106,17 @@ def _sinks(options: argparse.Namespace, segmenter: Segmenter, stop: Event) -> li
 
     _differ([options.output, options.masks, options.json])
     inputs = (*_input_files(options.source), find(options.model))
-    draw = Overlay(segmenter.spec, options.alpha)
+    draw, hold = Overlay(segmenter.spec, options.alpha), options.on_bad == "hold"
     sinks: list[Sink] = []
     try:
         if options.output:
-            sinks.append(OverlayVideoSink(options.output, draw, inputs))
+            sinks.append(OverlayVideoSink(options.output, draw, inputs, hold=hold))
         if options.masks:
             sinks.append(MaskSink(options.masks, inputs))
         if options.json:
             sinks.append(JsonLinesSink(options.json, segmenter.spec.class_names, inputs))
         if options.show:
-            sinks.append(WindowSink(draw, stop.set, f"segrt: {options.source}"))
+            sinks.append(WindowSink(draw, stop.set, f"segrt: {options.source}", hold=hold))
     except BaseException:
         for sink in sinks:
             sink.abort()
@@ -152,7 +168,8 @@ def _exit_status(report: Report, defect: str | None) -> int:
     problems = [report.problem] if report.problem else []
     if report.frames_bad:
         counts = ", ".join(f"{count} {status.value}" for status, count in report.bad.items())
-        problems.append(f"no mask for {report.frames_bad} of {report.frames_out} frames ({counts})")
+        stopped = "" if report.stopped_at is None else f"; stopped at frame {report.stopped_at}, as --on-bad says"
+        problems.append(f"no mask for {report.frames_bad} of {report.frames_out} frames ({counts}){stopped}")
     if defect:
         problems.append(defect)
     if not report.frames_out and not problems:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -18,12 +16,8 @@ from numpy.typing import NDArray
 
 from ..errors import SinkError
 from ..types import Frame, Segmentation, Status
-from .banner import blank, with_banner
 from .files import PartFile, cannot_write
-from .pixels import to_bgr
-
-Draw = Callable[[Frame, Segmentation], NDArray[np.uint8]]
-"""Paints a mask over its frame: (H, W, 3) uint8 BGR, an array that may be used again for the next frame."""
+from .shown import Draw, Shown
 
 NO_CLOCK = Fraction(1, 25)
 """Seconds per frame of sources that know no time: images, arrays."""
@@ -50,16 +44,17 @@ class OverlayVideoSink:
         path: an .mp4 file.
         draw: paints the mask.
         inputs: files that must not be overwritten.
+        hold: lay the last mask over frames that have none, in stripes.
     Raises:
         SinkError: it cannot be written.
     """
 
-    def __init__(self, path: str | Path, draw: Draw, inputs: tuple[Path, ...] = ()) -> None:
+    def __init__(self, path: str | Path, draw: Draw, inputs: tuple[Path, ...] = (), *, hold: bool = False) -> None:
         target = Path(path)
         if target.suffix.lower() not in (".mp4", ".m4v", ".mov"):
             raise SinkError(f"cannot write {target}: video is written as MP4; give it a name that ends in .mp4")
         self.encoder = next(name for name in _ENCODERS if name in av.codecs_available)
-        self._draw = draw
+        self._shown, self._unheld = Shown(draw, hold=hold), Shown(draw)
         self._part = PartFile(target, inputs)
         self._waiting: list[Frame] = []  # without pixels, before the first frame that shows the size
         self._reformatter = VideoReformatter()
@@ -75,12 +70,12 @@ class OverlayVideoSink:
         if frame.image is None and self._container is None:
             self._waiting.append(frame)
             return
-        image = self._shown(frame, segmentation)
+        image = self._shown(frame, segmentation, self._size_hw)
         try:
             if self._container is None:
                 self._begin(image, frame)
                 for earlier in self._waiting:
-                    self._encode(self._shown(earlier, Segmentation(None, Status.CORRUPT)), earlier)
+                    self._encode(self._unheld(earlier, Segmentation(None, Status.CORRUPT), self._size_hw), earlier)
                 self._waiting.clear()
             self._encode(image, frame)
         except (av.error.FFmpegError, OSError) as error:
@@ -154,13 +149,6 @@ class OverlayVideoSink:
             pts = pts if self._last_pts is None else max(pts, after)
         self._last_pts = pts
         return pts
-
-    def _shown(self, frame: Frame, segmentation: Segmentation) -> NDArray[Any]:
-        if frame.image is not None and frame.status is Status.OK and segmentation.mask is not None:
-            return self._draw(frame, segmentation)
-        why = "network output invalid" if segmentation.status is Status.INVALID else "damaged"
-        text = f"FRAME {frame.index} {why}: no mask".upper()
-        return with_banner(blank(self._size_hw) if frame.image is None else to_bgr(frame.image, frame.format), text)
 
 
 def _fit(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:

@@ -9,10 +9,8 @@ from collections.abc import Callable
 import cv2
 
 from ..errors import SinkError
-from ..types import Frame, Segmentation, Status
-from .banner import with_banner
-from .pixels import to_bgr
-from .video import Draw
+from ..types import Frame, Segmentation
+from .shown import Draw, Shown
 
 _ESCAPE, _Q = 27, ord("q")
 
@@ -24,26 +22,26 @@ class WindowSink:
         draw: paints the mask.
         stop: asked to end the run.
         title: of the window.
+        hold: lay the last mask over frames that have none, in stripes.
     Raises:
         SinkError: there is no screen, or OpenCV was built without windows.
     """
 
-    def __init__(self, draw: Draw, stop: Callable[[], None], title: str = "segrt") -> None:
+    def __init__(self, draw: Draw, stop: Callable[[], None], title: str = "segrt", *, hold: bool = False) -> None:
         # Qt inside OpenCV ends the whole process where there is no screen, so look before.
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise SinkError("cannot open a window: there is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set)")
-        self._draw, self._stop, self._title = draw, stop, title
+        self._picture, self._stop, self._title = Shown(draw, hold=hold), stop, title
+        self._size_hw: tuple[int, int] | None = None  # of the last frame that had pixels
         self._stopped = False
         self._shown = False
 
     def write(self, frame: Frame, segmentation: Segmentation) -> None:
-        """Show one frame; one without pixels leaves the last on the screen."""
-        if self._stopped or frame.image is None:
+        """Show one frame; nothing before the first that has pixels."""
+        if self._stopped or (frame.image is None and self._size_hw is None):
             return
-        if frame.status is Status.OK and segmentation.mask is not None:
-            image = self._draw(frame, segmentation)
-        else:
-            image = with_banner(to_bgr(frame.image, frame.format), f"FRAME {frame.index}: NO MASK")
+        image = self._picture(frame, segmentation, self._size_hw or (0, 0))
+        self._size_hw = image.shape[0], image.shape[1]
         try:
             if not self._shown:
                 cv2.namedWindow(self._title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from numpy import float32, int64, uint8
+from numpy import float32, int64, uint8, uint16
 from numpy.typing import NDArray
 
 from . import _core_cuda as cuda
@@ -17,7 +17,7 @@ def preprocess(
     image: NDArray[Any],
     format: str,
     placement: _Placement,
-    out: NDArray[Any],
+    out: NDArray[Any] | None,
     layout: str,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
@@ -26,8 +26,14 @@ def preprocess(
     bt709: bool,
     full_range: bool,
     threads: int,
+    kept: tuple[NDArray[uint8], NDArray[uint16], NDArray[uint16], int, int] | None,
     /,
-) -> None: ...
+) -> tuple[int, int, int, int] | None:
+    """Where something is kept: bytes that moved, how far a cell moved at most, cells that stand out, the middle one.
+
+    Means of cells are in 16ths of a level.
+    """
+
 def postprocess(
     logits: NDArray[Any],
     placement: _Placement,

@@ -70,6 +70,33 @@ unsigned long long preprocess_digest() {
     return digest.value();
 }
 
+unsigned long long glance_digest() {
+    Digest digest;
+    for (int width : {40, 101, 300}) {
+        const int rows = (77 - 4 + 3) / 4, across = (width - 3 + 31) / 32, down = (rows + 7) / 8;
+        std::vector<std::uint8_t> kept(rows * 3 * (width - 3));
+        std::vector<std::uint16_t> sums(rows * across), cells(down * across);
+        const segrt::Glance glance = {kept.data(), sums.data(), cells.data(), rows, 2, 2};
+        auto frame = noise<std::uint8_t>(kHeight * kWidth * 3);
+        auto next = frame;
+        for (std::size_t i = 0; i < next.size(); i += 5) next[i] += static_cast<std::uint8_t>(i % 7);
+        for (const auto* bytes : {frame.data(), next.data()}) {
+            segrt::PreprocessJob job{};
+            job.image = {bytes, kWidth * 3, 3, 1, segrt::Format::kBgr};
+            job.placement = placement(77, width);
+            job.normalization = {{123.7f, 116.3f, 103.5f}, {58.4f, 57.1f, 57.4f}, true};
+            job.threads = 2;
+            segrt::Glanced glanced;
+            job.glance = &glance;
+            job.glanced = &glanced;
+            segrt::preprocess(job);
+            digest.add(std::vector<std::int64_t>{glanced.moved, glanced.farthest, glanced.outstanding, glanced.middle});
+            digest.add(cells);
+        }
+    }
+    return digest.value();
+}
+
 unsigned long long postprocess_digest() {
     Digest digest;
     for (int classes : {1, 2, 3, 4, 5, 21, 255}) {
@@ -158,8 +185,8 @@ int main() {
         if (!segrt::set_isa(isa)) continue;
         state = 1;
         const auto first = preprocess_digest(), second = postprocess_digest(), third = overlay_digest(),
-                   fourth = steady_digest();
-        std::printf("preprocess %016llx postprocess %016llx overlay %016llx steady %016llx (%s)\n", first, second,
-                    third, fourth, isa);
+                   fourth = steady_digest(), fifth = glance_digest();
+        std::printf("preprocess %016llx postprocess %016llx overlay %016llx steady %016llx glance %016llx (%s)\n",
+                    first, second, third, fourth, fifth, isa);
     }
 }

@@ -34,6 +34,19 @@ def test_preprocess_gives_the_same_bits(input_hw, layout, format):
     on_every_isa(lambda: run(image, format, placement, spec_of(input_hw), layout))
 
 
+@pytest.mark.parametrize("format", list(PixelFormat))
+@pytest.mark.parametrize("input_hw", [(90, 122), (61, 83), (201, 311)])
+def test_a_glance_gives_the_same_numbers(input_hw, format):
+    spec, placement = spec_of(input_hw), place((90, 122), input_hw, Fit.LETTERBOX)
+    frames = [picture(format, 90, 122, seed) for seed in (0, 0, 1)]
+
+    def work():
+        kept = kernels.Kept.of(placement, 40, 3)
+        return [(*kernels.glance(frame, format, placement, spec, kept), kept.rows.copy()) for frame in frames][-1]
+
+    on_every_isa(work)
+
+
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("classes", [1, 2, 3, 4, 5, 21, 255])

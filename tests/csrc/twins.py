@@ -73,6 +73,22 @@ def input_bytes(bgr: Array, placement: Placement, padding_bgr: Array) -> Array:
     return out
 
 
+def glanced(now: Array, before: Array, moved_level: int, flat_level: int) -> tuple[int, int, int, int]:
+    """Of (height, width, 3) bytes: how many moved, how far a cell did, how many cells stand out, the middle one."""
+    rows = now[::4].astype(int)
+    moved = int((np.abs(rows - before[::4]) > moved_level).sum())
+    means, means_before = _cell_means(rows), _cell_means(before[::4].astype(int))
+    middle = np.sort(means)[len(means) // 2]
+    farthest = np.abs(means - means_before).max()
+    return moved, int(farthest), int((np.abs(means - middle) > 16 * flat_level).sum()), int(middle)
+
+
+def _cell_means(rows: Array) -> Array:
+    """In 16ths of a level, row by row of the cells."""
+    cells = [rows[y : y + 8, x : x + 32] for y in range(0, rows.shape[0], 8) for x in range(0, rows.shape[1], 32)]
+    return np.array([nearest(16 * cell.mean()) for cell in cells])
+
+
 def enlarged(logits: Array, placement: Placement) -> Array:
     """(classes, h, w) logits at every pixel of the placement's source, float64."""
     (_, _, w, h), (tx, ty, tw, th) = placement.source, placement.target

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from tests.tiny import colour_spec, stripe_classes, stripes
@@ -132,3 +134,92 @@ def test_a_network_that_gives_another_number_of_classes_than_its_spec_is_refused
 
 def test_a_frame_without_pixels_is_never_ok(segmenter):
     assert segmenter(Frame(None, index=0)).status is Status.CORRUPT
+
+
+class Counting:
+    """An engine of 128x128 pixels and two classes, bright or not, that counts its frames."""
+
+    def __init__(self, layout=Layout.NHWC_U8):
+        self.count = 0
+        self.engine = FakeEngine(self._logits, (128, 128), layout)
+        self.spec = colour_spec((128, 128), class_names=("dark", "bright"), palette=())
+
+    def _logits(self, batch):
+        self.count += 1
+        grey = batch[0, ::4, ::4, 1].astype(np.float32)
+        return np.stack([np.zeros_like(grey), grey - 120])[None]
+
+
+def picture(seed):
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return np.ascontiguousarray(coarse.repeat(40, axis=0).repeat(40, axis=1))
+
+
+BLACK = np.zeros((240, 320, 3), np.uint8)
+
+
+def test_with_the_guard_a_black_frame_has_that_status_and_the_network_is_not_run():
+    counting = Counting()
+    with Segmenter(counting.engine, counting.spec, guard=True) as segmenter:
+        assert segmenter(picture(0)).status is Status.OK
+        result = segmenter(BLACK)
+        assert (result.status, result.mask, counting.count) == (Status.BLACK, None, 1)
+        assert result.areas_px.size == 0
+        assert result.confidence is None
+        assert set(result.timings_ms) == {"preprocess"}
+        assert segmenter(picture(1)).status is Status.OK
+
+
+def test_without_the_guard_every_frame_gets_its_mask():
+    counting = Counting()
+    with Segmenter(counting.engine, counting.spec) as segmenter:
+        frames = [BLACK, *[picture(0)] * 30, picture(0)[:120]]
+        results = [segmenter(Frame(image, n, n, Fraction(1, 25))) for n, image in enumerate(frames)]
+    assert {result.status for result in results} == {Status.OK}
+
+
+def test_the_masks_are_the_same_with_and_without_the_guard():
+    with Segmenter(Counting().engine, Counting().spec) as plain:
+        with Segmenter(Counting().engine, Counting().spec, guard=True) as guarded:
+            for seed in range(5):
+                ours, theirs = guarded(picture(seed)), plain(picture(seed))
+                assert np.array_equal(ours.mask, theirs.mask)
+                assert (ours.confidence, ours.changed) == (theirs.confidence, theirs.changed)
+
+
+def test_a_frozen_stream_is_told_by_the_time_of_its_frames():
+    counting = Counting()
+    with Segmenter(counting.engine, counting.spec, guard=True) as segmenter:
+        found = [segmenter(Frame(picture(0), n, n, Fraction(1, 25))).status for n in range(20)]
+        assert found == [Status.OK] * 10 + [Status.FROZEN] * 10
+        assert segmenter(Frame(picture(1), 20, 20, Fraction(1, 25))).status is Status.OK
+
+
+def test_the_first_frame_of_another_size_gets_no_mask_and_a_reset_forgets_the_size():
+    counting = Counting()
+    with Segmenter(counting.engine, counting.spec, guard=True) as segmenter:
+        sizes = [picture(0), picture(1), picture(2)[:120], picture(3)[:120]]
+        assert [segmenter(image).status.value for image in sizes] == ["ok", "ok", "size_changed", "ok"]
+        assert counting.count == 3
+        segmenter.reset()
+        assert segmenter(picture(4)).status is Status.OK
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_no_frame_counts_for_the_one_after_a_bad_one(steady):
+    with Segmenter(Counting().engine, Counting().spec, steady=steady, guard=True) as segmenter:
+        segmenter(picture(0))
+        assert segmenter(picture(0) + np.uint8(1)).changed is not None
+        segmenter(BLACK)
+        after = segmenter(picture(0) + np.uint8(2))
+        assert after.changed is None
+        with Segmenter(Counting().engine, Counting().spec) as fresh:
+            assert after.confidence == fresh(picture(0) + np.uint8(2)).confidence
+
+
+def test_a_frame_without_a_picture_leaves_the_guard_as_it_was():
+    with Segmenter(Counting().engine, Counting().spec, guard=True) as segmenter:
+        segmenter(picture(0))
+        for status in (Status.CORRUPT, Status.NO_SIGNAL, Status.STALE):
+            assert segmenter(Frame(None, 1, status=status)).status is status
+        assert segmenter(picture(1)).status is Status.OK

@@ -173,7 +173,7 @@ class FakeCuda(SimpleNamespace):
             steps = (pitch, (channels or 1) * dtype.itemsize, 1)[: len(shape)]
             image = as_strided(memory[: memory.size // dtype.itemsize * dtype.itemsize].view(dtype), shape, steps)
             target = self.array_at(out, out_shape, _NP[layout])
-            options = (mean, std, rgb, white, bt709, full_range, 1)
+            options = (mean, std, rgb, white, bt709, full_range, 1, None)
             if layout != "nhwc_f16":
                 _core.preprocess(image, format, placement, target, layout, *options)
                 return

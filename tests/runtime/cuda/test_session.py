@@ -299,3 +299,21 @@ def test_a_network_that_gives_another_number_of_classes_than_its_spec_is_refused
     segment = on_gpu(fake, lambda batch: brightness(batch)[:, :3])
     with segment, pytest.raises(ModelError, match=r"gave \(1, 3, 8, 8\), expected \(1, 4, h, w\)"):
         segment(stripes(60, 96))
+
+
+def test_a_black_frame_on_the_host_is_withheld_before_it_goes_up_and_one_on_the_gpu_is_believed(fake):
+    def bright(batch):
+        grey = batch[0, ::16, ::16, 1].astype(np.float32)
+        return np.stack([np.zeros_like(grey)] + 3 * [grey - 120])[None]
+
+    engine = FakeDeviceEngine(fake, bright, (128, 128), Layout.NHWC_U8)
+    with Segmenter(engine, colour_spec((128, 128)), guard=True) as segmenter:
+        black, picture = np.zeros((120, 160, 3), np.uint8), noise(0, 120, 160)
+        assert segmenter(picture).status is Status.OK
+        assert segmenter(noise(1, 120, 160)).changed is not None
+        withheld = segmenter(black)
+        assert (withheld.status, withheld.mask) == (Status.BLACK, None)
+        assert segmenter(noise(2, 120, 160)).changed is None
+        pending = [segmenter.submit(image) for image in (picture, black, picture[:60])]
+        assert [one.result().status.value for one in pending] == ["ok", "black", "size_changed"]
+        assert segmenter(ON_GPU(fake, black)).status is Status.OK
