@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .bundles import verification
 from .engines import choose, open_engine
-from .errors import EngineError, SourceError, one_of
+from .errors import EngineError, SourceError, SourceLostError, one_of
 from .model import Model, load
 from .placement import Fit
 from .reader import Drop, Reader
@@ -129,7 +129,7 @@ def run(
         Each frame with its segmentation; look at `segmentation.status` before the mask.
     Raises:
         SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
-            truncated file, a lost connection); and what `open` raises.
+            truncated file; SourceLostError: a lost connection); and what `open` raises.
     """
     policy = None if drop is None else one_of(Drop, drop, "drop")
     with open_source(source, timeout_s=timeout_s) as opened:
@@ -141,7 +141,7 @@ def run(
                 for frame in reader:
                     yield frame, segmenter(frame)
             if opened.problem:
-                raise SourceError(opened.problem)
+                raise SourceLostError(opened.problem) if opened.live else SourceError(opened.problem)
         finally:
             if segmenter is not model:
                 segmenter.close()

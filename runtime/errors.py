@@ -2,6 +2,8 @@
 
 SegrtError              one line for people: what was found, what was expected, what to do
 ├── SourceError         a video, image, camera or URL cannot be opened or read
+│   ├── SourceTimeoutError   nobody answered, or nothing came, for as long as was allowed
+│   └── SourceLostError      a live source broke off and could not be had again
 ├── SinkError           an output cannot be written
 ├── FrameError          a frame's shape, dtype or strides do not fit (also a ValueError)
 ├── ModelError          a model file or its spec is unusable
@@ -24,6 +26,14 @@ class SegrtError(Exception):
 
 class SourceError(SegrtError):
     """A video, image, camera or URL cannot be opened or read."""
+
+
+class SourceTimeoutError(SourceError):
+    """Nobody answered, or nothing came, for as long as was allowed."""
+
+
+class SourceLostError(SourceError):
+    """A live source broke off and could not be had again."""
 
 
 class SinkError(SegrtError):

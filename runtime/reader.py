@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from threading import Condition, Thread
+from time import perf_counter
 from types import TracebackType
 
 from .sources.base import Source
@@ -13,6 +15,9 @@ from .types import Frame
 
 QUEUE_LENGTH = 2
 """Decoded frames that may wait: one being fetched and one ready keep the engine busy; more would only add latency."""
+
+_LEAVE_S = 1.0
+"""How long leaving waits for a read at hand. One that hangs in a driver or socket is left to end by its own timeout."""
 
 
 class Drop(str, Enum):
@@ -23,12 +28,12 @@ class Drop(str, Enum):
 
 
 class Reader:
-    """Iterate over the frames that a thread reads from `source`.
+    """Iterate over the frames that a thread reads from `source`; each is given the time of its arrival.
 
     A failure of the source is raised where the frames are taken, after those that were read before it.
 
     Args:
-        source: read to its end, or until `stop`. Closed by its owner, not here.
+        source: read to its end, or until `stop`; then closed.
         drop: what gives way when frames wait; None: nothing is lost of files, live sources stay fresh.
         changed: notified of every frame and of the end; shared by readers that are waited for together.
     """
@@ -41,9 +46,11 @@ class Reader:
         self._changed = changed or Condition()
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
+        self._arrived_s = perf_counter()
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
 
     def __enter__(self) -> Reader:
+        self._arrived_s = perf_counter()
         self._thread.start()
         return self
 
@@ -51,8 +58,8 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        # A read that hangs in a driver or a socket ends by the source's own timeout; the thread is a daemon meanwhile.
-        self._thread.join(timeout=10)
+        self._source.close()  # ends a wait between attempts to reconnect
+        self._thread.join(_LEAVE_S)
 
     def __iter__(self) -> Iterator[Frame]:
         while (frame := self.take()) is not None:
@@ -68,10 +75,18 @@ class Reader:
         """Whether no frame will come any more."""
         return self._stopped or (self._ended and not self._waiting)
 
-    def take(self) -> Frame | None:
-        """The next frame, waited for; None at the end. A failure of the source is raised once."""
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last frame arrived, or since reading began."""
+        return perf_counter() - self._arrived_s
+
+    def take(self, timeout_s: float | None = None) -> Frame | None:
+        """The next frame; None at the end, or when none came within `timeout_s`: then `ended` is False.
+
+        A failure of the source is raised once.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
+            self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped, timeout_s)
             if self._stopped:
                 return None
             if self._waiting:
@@ -84,7 +99,7 @@ class Reader:
         return None
 
     def stop(self) -> None:
-        """Read no further; frames that wait are let go."""
+        """Read no further; frames that wait are let go. From any thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -101,6 +116,8 @@ class Reader:
             self._changed.notify_all()
 
     def _put(self, frame: Frame) -> bool:
+        self._arrived_s = perf_counter()
+        frame = replace(frame, arrived_s=self._arrived_s)
         with self._changed:
             if self.drop is Drop.NONE:
                 self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)

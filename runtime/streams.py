@@ -16,14 +16,15 @@ class Streams:
     """Iterate over the frames of several sources: `for number, frame in streams`.
 
     Each source keeps its own order. Of those with a frame waiting, the one that was served longest ago comes first, so
-    none starves. A source that fails ends the iteration with its error, after the frames that were read before it.
+    none starves. A source that ends or fails leaves the others alone: see `failures`, and `problem` of each source.
 
     Args:
-        sources: each closed by its owner, not here.
+        sources: read to their ends; then closed.
         drop: what gives way when frames wait; None: by the kind of each source, see `Reader`.
     """
 
     def __init__(self, sources: Sequence[Source], drop: Drop | None = None) -> None:
+        self.failures: list[Exception | None] = [None] * len(sources)  # what each source raised, after its last frame
         self._changed = Condition()
         self._readers = [Reader(source, drop, changed=self._changed) for source in sources]
         self._turns = list(range(len(sources)))  # the one that was served longest ago first
@@ -34,6 +35,16 @@ class Streams:
         """Of each source, in their order."""
         return [reader.frames_dropped for reader in self._readers]
 
+    @property
+    def silent_s(self) -> list[float]:
+        """Of each source: seconds since its last frame arrived."""
+        return [reader.silent_s for reader in self._readers]
+
+    @property
+    def ended(self) -> list[bool]:
+        """Of each source: whether no frame of it will come any more."""
+        return [reader.ended for reader in self._readers]
+
     def __enter__(self) -> Streams:
         for reader in self._readers:
             self._stack.enter_context(reader)
@@ -42,25 +53,40 @@ class Streams:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for reader in self._readers:
-            reader.stop()
+        self.stop()  # all, before the first is waited for
         self._stack.close()
 
     def __iter__(self) -> Iterator[tuple[int, Frame]]:
-        while (number := self._next()) is not None:
+        while (taken := self.take()) is not None:
+            yield taken
+
+    def stop(self) -> None:
+        """Read no further; frames that wait are let go. From any thread."""
+        for reader in self._readers:
+            reader.stop()
+
+    def take(self, timeout_s: float | None = None) -> tuple[int, Frame] | None:
+        """The number of a source and its next frame; None when all have ended, or when none came within `timeout_s`.
+
+        For one thread at a time: the order of a source is that of the calls.
+        """
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._next() is not None or all(self.ended), timeout_s):
+                    return None
+                number = self._next()
+            if number is None:
+                return None
             self._turns.remove(number)
             self._turns.append(number)
-            frame = self._readers[number].take()
+            try:
+                frame = self._readers[number].take()
+            except Exception as error:
+                self.failures[number] = error
+                continue
             if frame is not None:
-                yield number, frame
+                return number, frame
 
     def _next(self) -> int | None:
-        """The stream whose turn it is, as soon as one has a frame or a failure; None when all have ended."""
-        with self._changed:
-            while True:
-                for number in self._turns:
-                    if self._readers[number].ready:
-                        return number
-                if all(reader.ended for reader in self._readers):
-                    return None
-                self._changed.wait()
+        """The stream whose turn it is, of those with a frame or a failure."""
+        return next((number for number in self._turns if self._readers[number].ready), None)

@@ -61,7 +61,7 @@ class Frame:
     format: PixelFormat = PixelFormat.BGR
     name: str | None = None  # file name, for sources made of files
     decode_ms: float = 0.0
-    arrived_s: float | None = None  # time.perf_counter when the source had given it
+    arrived_s: float | None = None  # time.perf_counter() when the source had given it; set by the Reader
 
     @property
     def time_s(self) -> float | None:

@@ -22,7 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="source",
         required=True,
         metavar="SRC",
-        help="video or image file, folder or glob of images, camera (0, /dev/video0), rtsp:// or http:// URL",
+        help="video or image file, folder or glob of images, camera (0, v4l2:///dev/video0?size=1280x720), URL (rtsp, "
+        "rtp, udp, tcp, srt, http, rtmp), .sdp file, - for standard input (docs/sources.md)",
     )
     parser.add_argument(
         "-m", "--model", default="teeth", help="a shipped model, a bundle (.segrt) or an .onnx file (default: teeth)"
@@ -74,9 +75,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=["none", "oldest"],
         help="none: every frame; oldest: always the freshest (default: none for files, oldest for live sources)",
     )
-    where.add_argument("--timeout", type=seconds, default=5.0, metavar="S", help="patience with a stream (default: 5)")
     where.add_argument("-q", "--quiet", action="store_true", help="no progress and no table")
+    _add_source(parser)
     _add_spec(parser)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_argument_group("cameras, streams and pipes")
+    source.add_argument(
+        "--timeout", type=seconds, default=5.0, metavar="S", help="silence after which the signal is lost (default: 5)"
+    )
+    source.add_argument("--connect-timeout", type=seconds, metavar="S", help="patience at opening (default: --timeout)")
+    source.add_argument(
+        "--reconnect",
+        type=_attempts,
+        default="forever",
+        metavar="N",
+        help="attempts in a row to open a lost camera or stream again (default: forever)",
+    )
+    source.add_argument("--transport", choices=["tcp", "udp"], default="tcp", help="of RTSP (default: tcp)")
+    source.add_argument("--raw", metavar="FORMAT", help="frames on standard input are pixels: bgr24:640x480@30")
+
+
+def source_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What `open_source` is to be told beside the source."""
+    names = {"timeout_s": "timeout", "connect_timeout_s": "connect_timeout"}
+    names |= {name: name for name in ("reconnect", "transport", "raw")}
+    return {name: getattr(options, option) for name, option in names.items()}
 
 
 def add_where(parser: argparse._ActionsContainer) -> None:
@@ -142,6 +167,12 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number, found {text!r}") from None
+
+
+def _attempts(text: str) -> int | str:
+    if text != "forever" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, or forever, found {text!r}")
+    return text if text == "forever" else int(text)
 
 
 def _share(text: str) -> float:

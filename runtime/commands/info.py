@@ -20,17 +20,32 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("model", nargs="?", help="a shipped model's name, or an .segrt, .onnx or .engine file")
     parser.add_argument("-m", "--model", dest="same", metavar="MODEL", help="the same, as segrt run takes it")
+    parser.add_argument("--cameras", action="store_true", help="list each camera with the formats that it offers")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print to stdout; returns 0."""
     model = options.model or options.same
-    rows = _model_rows(model) if model else _machine_rows()
+    rows = _camera_rows() if options.cameras else _model_rows(model) if model else _machine_rows()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
     return 0
+
+
+def _camera_rows() -> list[tuple[str, str]]:
+    from ..sources import v4l2
+
+    rows: list[tuple[str, str]] = []
+    for camera in v4l2.cameras():
+        rows.append(
+            (str(camera.device), camera.name if camera.problem is None else f"cannot be asked: {camera.problem}")
+        )
+        for mode in camera.modes:
+            rate = f" at {mode.rates} fps" if mode.rates else ""
+            rows.append(("", f"format={mode.format} size={mode.size}{rate}"))
+    return rows or [("cameras", "none: there is no /dev/video* that gives pictures")]
 
 
 def _machine_rows() -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError, SinkError
 from ..serve.address import TOKEN_VARIABLE
 from . import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from ._options import add_options, spec_fields
+from ._options import add_options, source_options, spec_fields
 
 if TYPE_CHECKING:
     from ..pipeline import Report
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--serve-token says who may look, but nothing is served: give --serve [HOST:]PORT too")
     json_to_stdout = str(options.json) == "-"
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(options.source, timeout_s=options.timeout))
+        source = stack.enter_context(open_source(options.source, **source_options(options)))
         where = {name: getattr(options, name) for name in ("backend", "device", "threads", "precision", "strict")}
         guard = source.live if options.guard is None else options.guard
         opened = open_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 from time import perf_counter
 
@@ -23,6 +24,10 @@ from .ledger import Entry, Ledger
 THREADS = 2
 _ASYNCHRONOUS = ("libdav1d",)  # AV1: an error comes up some packets later
 
+_JUMP_S = 1.0
+"""A live stream's time that leaves the time of arrival by more than this from one frame to the next was set anew.
+Networks hold frames up and bring them in bursts, though hardly by more."""
+
 
 class Decoder:
     """Frames of one stream in the order in which they are shown.
@@ -34,10 +39,18 @@ class Decoder:
     Args:
         live: give each picture out at once (see `Ledger`).
         cut_at: where a file breaks off, in bytes; a packet that reaches up to there is damaged.
+        on_jump: called with the seconds by which the clock of a sender without an end was set; the times of the frames
+            go on without that step. None: times are taken as they are.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, *, live: bool = False, cut_at: int | None = None
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        *,
+        live: bool = False,
+        cut_at: int | None = None,
+        on_jump: Callable[[float], None] | None = None,
     ) -> None:
         self.frames_ok = 0
         self.frames_given = 0
@@ -50,6 +63,7 @@ class Decoder:
         self._ready: deque[Entry[av.VideoFrame]] = deque()
         self._ended = False
         self._live, self._cut_at = live, cut_at
+        self._on_jump, self._last_s = on_jump, 0.0
         self._last_pts: int | None = None
         self._origin: int | None = None  # what is subtracted: a stream's clock may have run for days
         self._codec = self._context.name
@@ -133,6 +147,10 @@ class Decoder:
         """The file's time, unless there is none or it is not after the one before: AVI knows no order of showing."""
         picture, last = entry.picture, self._last_pts
         pts = entry.pts if picture is None or picture.pts is None else picture.pts
+        if self._on_jump and pts is not None and last is not None:
+            # The origin moves with it, so that the times given out go on.
+            step = self._step_of_clock(pts - last, picture)
+            last, self._origin = last + step, (self._origin or 0) + step
         if pts is None or (last is not None and pts <= last):
             decoded_at = None if picture is None else picture.dts
             if last is None:
@@ -140,9 +158,19 @@ class Decoder:
             else:
                 pts = decoded_at if decoded_at is not None and decoded_at > last else last + self._duration(picture)
         if self._origin is None:
-            self._origin = pts if self._live else 0
+            self._origin, self._last_s = pts if self._live else 0, perf_counter()
         self._last_pts = pts
         return pts - self._origin
+
+    def _step_of_clock(self, rise: int, picture: av.VideoFrame | None) -> int:
+        """By how many ticks the sender's clock was set since the frame before; 0 as a rule."""
+        now, base = perf_counter(), float(self._stream.time_base or Fraction(1, 90000))
+        passed, self._last_s = now - self._last_s, now
+        if self._on_jump is None or -_JUMP_S < rise * base < passed + _JUMP_S:
+            return 0
+        step = rise - max(round(passed / base), self._duration(picture))
+        self._on_jump(step * base)
+        return step
 
     def _duration(self, picture: av.VideoFrame | None) -> int:
         """Of one frame in ticks of the stream's clock, at least one."""
@@ -170,7 +198,8 @@ def _set_up(context: av.VideoCodecContext) -> None:
     # Slices only: decoding several frames at once would hold each back by another frame, attach errors to the wrong
     # packets, and take its time from the network's threads.
     context.thread_type = "SLICE"
-    context.thread_count = THREADS
+    # H.264 in one thread: with more, its decoder neither looks for slices that are missing nor flags the picture.
+    context.thread_count = 1 if context.name == "h264" else THREADS
     context.copy_opaque = True  # tells which packet a picture comes from
     # Without it the H.264 and H.265 decoders silently leave out pictures that they could not restore.
     context.flags |= Flags.output_corrupt

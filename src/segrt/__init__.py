@@ -22,6 +22,8 @@ from segrt.runtime.errors import (
     SegrtError,
     SinkError,
     SourceError,
+    SourceLostError,
+    SourceTimeoutError,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ __all__ = [
     "SegrtError",
     "SinkError",
     "SourceError",
+    "SourceLostError",
+    "SourceTimeoutError",
     "Status",
     "open",
     "open_source",

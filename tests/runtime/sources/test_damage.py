@@ -67,6 +67,25 @@ def test_no_damaged_picture_passes_as_good_and_none_is_missing(
             np.testing.assert_array_equal(frame.image, good.image)
 
 
+@pytest.mark.parametrize("lost", [1, 2])  # of three slices
+def test_a_picture_without_one_of_its_slices_is_corrupt_as_after_a_lost_datagram(tmp_path: Path, lost: int) -> None:
+    options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "slices=3:sliced-threads=0"}
+    path = write_video(tmp_path / "clip.h264", 18, options=options, container="h264", keyframe_every=6)
+    whole = frames_of(path)
+    units = path.read_bytes().split(b"\0\0\1")
+    slices = [number for number, unit in enumerate(units) if unit and unit[0] & 31 in (1, 5)]
+    assert len(slices) == 3 * 18
+    del units[slices[3 * 8 + lost]]
+    path.write_bytes(b"\0\0\1".join(units))
+    frames = frames_of(path)
+    good = [Status.OK] * 18
+    good[8:12] = [Status.CORRUPT] * 4  # up to the next keyframe
+    assert [frame.status for frame in frames] == good
+    for frame, before in zip(frames, whole, strict=True):
+        if frame.status is Status.OK:
+            np.testing.assert_array_equal(frame.image, before.image)
+
+
 @pytest.mark.parametrize("change", [zero, zero_the_second_half])
 @pytest.mark.parametrize(
     ("name", "codec", "options"),

@@ -24,6 +24,10 @@ from segrt.runtime.types import PixelFormat
         ("HTTPS://host/clip.mp4", Kind.STREAM),
         ("udp://@:5000", Kind.STREAM),
         ("http://host/snapshot.jpg", Kind.STREAM),
+        ("srt://host:9000?mode=caller", Kind.STREAM),
+        ("-", Kind.PIPE),
+        ("v4l2:///dev/video0?size=1280x720", Kind.CAMERA),
+        ("live.sdp", Kind.STREAM),
         ("gopher://host", Kind.UNKNOWN_URL),
         ("https://host/" + "token" * 99, Kind.STREAM),
         ("name" * 99 + ".mp4", Kind.VIDEO),
@@ -46,8 +50,8 @@ def test_a_file_that_exists_is_neither_camera_nor_glob(tmp_path: Path, monkeypat
 
 
 def test_unknown_urls_are_named() -> None:
-    with pytest.raises(SourceError, match="streams of kind 'gopher' are not known; use rtsp"):
-        open_source("gopher://host")
+    with pytest.raises(SourceError, match=r"^gopher://\*\*\*@host: sources of kind 'gopher' are not known; use rtsp"):
+        open_source("gopher://me:secret@host")
 
 
 @pytest.mark.parametrize("make", [list, iter, tuple, np.stack])
@@ -108,9 +112,7 @@ def test_a_camera_that_does_not_exist_is_named_and_others_are_listed(what: str) 
 
 
 def test_a_device_that_is_no_camera_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from segrt.runtime.sources.camera import _open
-
     (tmp_path / "video0").write_bytes(b"no camera")
-    with pytest.raises(SourceError, match="video0 cannot be opened as a camera"):
-        _open(tmp_path / "video0", 0.5)
+    with pytest.raises(SourceError, match="video0 cannot be opened as a camera: it is none"):
+        open_source(f"v4l2://{tmp_path}/video0", timeout_s=0.5)
     assert capfd.readouterr().err == ""

@@ -1,0 +1,147 @@
+"""Live sources that are lost and come back: opened again with back-off, while index and time of the frames go on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from time import perf_counter
+
+from ..errors import ConfigError, SourceError, SourceTimeoutError
+from ..types import Frame
+from .base import BlockingReads
+from .events import OnEvent, PtsJump, Reconnecting, SignalLost, SignalRegained, tell
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 5.0
+"""A pulled cable is back soon, a rebooting camera in half a minute: the wait doubles from the one to the other."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long and how often to wait for a live source.
+
+    Raises:
+        ConfigError: a time is not above 0, or `reconnects` is negative.
+    """
+
+    read_s: float = 5.0  # without a frame, before the signal counts as lost
+    connect_s: float = 5.0
+    reconnects: int | None = None  # attempts in a row after a loss; None: for ever
+
+    def __post_init__(self) -> None:
+        for name, value in (("timeout_s", self.read_s), ("connect_timeout_s", self.connect_s)):
+            if not 0 < value < float("inf"):
+                raise ConfigError(f"{name} must be a number of seconds above 0, found {value!r}")
+        if self.reconnects is not None and self.reconnects < 0:
+            raise ConfigError(f"reconnect must be a number of attempts from 0, or 'forever', found {self.reconnects}")
+
+
+class LostError(Exception):
+    """The signal is gone; `str(error)` says why in a few words."""
+
+
+class LiveReads(BlockingReads):
+    """A source that is opened again when it is lost.
+
+    `index` rises by one from frame to frame and `pts` always rises, also across a loss: there the time goes on by this
+    machine's clock, as much as passed between the beginnings of the two connections. (The arrivals of their first
+    frames would be further off: they wait for what FFmpeg reads first to learn the codec.)
+
+    Args:
+        patience: attempts in a row end with the first frame that comes.
+    """
+
+    def __init__(self, name: str, patience: Patience, on_event: OnEvent | None) -> None:
+        super().__init__()
+        self.name = name
+        self.losses = self.pts_jumps = 0
+        self._patience, self._on_event = patience, on_event
+        self._given = self._attempts = 0
+        self._lost_s: float | None = None
+        self._began_s = self._connecting_s = perf_counter()
+        self._time_base = Fraction(1)
+        self._offset = self._last_pts = 0
+        self._anew = False  # connected again, and no frame yet
+
+    @abstractmethod
+    def _connect(self) -> None:
+        """Open; raises SourceError where that cannot be done now. A source calls it when it is made, too."""
+
+    @abstractmethod
+    def _read(self) -> Frame | None:
+        """One frame with the `pts` of this connection, or None at a proper end.
+
+        Raises:
+            LostError, SourceTimeoutError: the signal is gone.
+        """
+
+    @property
+    @abstractmethod
+    def _endless(self) -> bool:
+        """Whether there is more behind a loss: a recording would begin again at its start."""
+
+    def _begin(self) -> Callable[[], Frame | None]:
+        return self._next
+
+    def _next(self) -> Frame | None:
+        while not self._stop.is_set():
+            try:
+                frame = self._read()
+            except (LostError, SourceTimeoutError) as error:
+                if not self._recovered(str(error)):
+                    return None
+                continue
+            return None if frame is None else self._continued(frame)
+        return None
+
+    def _recovered(self, reason: str) -> bool:
+        """Open again after a loss; False with `problem` set when that is given up, and when the source was closed."""
+        if self._lost_s is None:
+            self.losses += 1
+            self._lost_s, self._attempts = perf_counter(), 0
+            tell(self._on_event, SignalLost(self.name, reason, self._lost_s, self._given))
+            self._why = reason
+        most = self._patience.reconnects if self._endless else 0
+        while most is None or self._attempts < most:
+            self._release()
+            wait_s = min(FIRST_WAIT_S * 2 ** min(self._attempts, 16), LONGEST_WAIT_S)
+            self._attempts += 1
+            tell(self._on_event, Reconnecting(self.name, self._attempts, wait_s, reason))
+            if self._stop.wait(wait_s):
+                return False
+            self._connecting_s = perf_counter()
+            try:
+                self._connect()
+            except SourceError as error:
+                reason = str(error)
+                continue
+            self._anew = True
+            return True
+        tried = f"; {self._attempts} attempts to connect again failed, the last: {reason}" if self._attempts else ""
+        self.problem = f"{self.name} broke off after {self._given} frames: {self._why}{tried}"
+        return False
+
+    def _continued(self, frame: Frame) -> Frame:
+        """The frame with the index and time that it has in the whole run."""
+        if self._lost_s is not None:
+            tell(self._on_event, SignalRegained(self.name, perf_counter() - self._lost_s, self._attempts))
+            self._lost_s = None
+        assert frame.pts is not None
+        assert frame.time_base is not None
+        if not self._given:
+            self._time_base, self._last_pts = frame.time_base, frame.pts - 1
+        pts = round(frame.pts * frame.time_base / self._time_base)
+        if self._anew and self._given:
+            passed = round((self._connecting_s - self._began_s) / self._time_base)
+            self._offset = max(passed, self._last_pts + 1 - pts)
+        self._anew = False
+        pts = max(pts + self._offset, self._last_pts + 1)
+        frame = replace(frame, index=self._given, pts=pts, time_base=self._time_base)
+        self._given, self._last_pts = self._given + 1, pts
+        return frame
+
+    def _jumped(self, by_s: float) -> None:
+        """The sender's clock was set."""
+        self.pts_jumps += 1
+        tell(self._on_event, PtsJump(self.name, by_s, self._given))

@@ -1,0 +1,202 @@
+"""ffmpeg as the sender: UDP, TCP, RTP with a session description, SRT; and streams that change on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.runtime.clips import scene, write_video
+from tests.runtime.live import coded
+from tests.runtime.live.servers import Sender, free_port, needs_ffmpeg
+
+from segrt.runtime.errors import SourceError
+from segrt.runtime.reader import Reader
+from segrt.runtime.sources import open_source
+from segrt.runtime.sources.events import PtsJump, SignalLost, SignalRegained
+from segrt.runtime.types import Status
+
+
+def good_codes(reader: Reader, count: int) -> list[int]:
+    codes: list[int] = []
+    while len(codes) < count:
+        frame = reader.take(timeout_s=20)
+        assert frame is not None
+        if frame.status is Status.OK:
+            codes.append(coded.code_of(frame.image))
+    return codes
+
+
+@needs_ffmpeg
+def test_mpeg_ts_over_udp_and_a_sender_that_pauses() -> None:
+    port, events = free_port(socket.SOCK_DGRAM), []
+    url = f"udp://127.0.0.1:{port}"
+    with (
+        Sender("-f", "mpegts", url + "?pkt_size=1316") as sender,
+        open_source(url, timeout_s=1, connect_timeout_s=20, on_event=events.append) as source,
+        Reader(source) as reader,
+    ):
+        codes = good_codes(reader, 15)
+        assert codes == sorted(set(codes))
+        sender.pause()
+        while reader.take(timeout_s=0.3) is not None:
+            pass
+        assert 0.3 <= reader.silent_s < 0.5
+        while not events:
+            time.sleep(0.01)
+        sender.go_on()
+        later = good_codes(reader, 5)
+    assert later[0] > codes[-1]
+    assert isinstance(events[0], SignalLost)
+    assert isinstance(events[-1], SignalRegained)
+
+
+@needs_ffmpeg
+def test_rtp_by_its_session_description(tmp_path: Path) -> None:
+    session = tmp_path / "live.sdp"
+    output = ("-f", "rtp", "-sdp_file", str(session), f"rtp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}")
+    with Sender("-bsf:v", "dump_extra", *output):
+        deadline = time.monotonic() + 20
+        while not (session.exists() and session.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with open_source(session, timeout_s=10) as source, Reader(source) as reader:
+            assert source.live
+            codes = good_codes(reader, 10)
+    assert codes == sorted(set(codes))
+
+
+@needs_ffmpeg
+def test_srt() -> None:
+    address = f"srt://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+    with (
+        Sender("-f", "mpegts", address + "?mode=listener"),
+        open_source(address, timeout_s=20) as source,
+        Reader(source) as reader,
+    ):
+        codes = good_codes(reader, 10)
+    assert codes == sorted(set(codes))
+
+
+@needs_ffmpeg
+def test_nobody_behind_srt_is_one_line() -> None:
+    with pytest.raises(SourceError, match=r"^srt://127\.0\.0\.1:\d+ cannot be opened: ") as caught:
+        open_source(f"srt://127.0.0.1:{free_port(socket.SOCK_DGRAM)}", timeout_s=5)
+    assert "\n" not in str(caught.value)
+
+
+@contextlib.contextmanager
+def sent_by_tcp(*parts: bytes) -> Iterator[str]:
+    """A server that gives each of its viewers, one after the other, the next part and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            with contextlib.suppress(OSError):
+                for number, part in enumerate(parts, 1):
+                    viewer = server.accept()[0]
+                    if number == len(parts):
+                        server.close()  # whoever calls again is refused
+                    viewer.sendall(part)
+                    viewer.close()
+
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def transport_stream(path: Path, count: int, size_hw: tuple[int, int] = (48, 64), first_pts: int = 0) -> bytes:
+    pictures = [scene(number, size_hw) for number in range(count)]
+    pts = [first_pts + number for number in range(count)]
+    return write_video(path, pictures, container="mpegts", pts=pts).read_bytes()
+
+
+@pytest.mark.parametrize("seconds", [-40, 3600], ids=["back", "ahead"])
+def test_a_senders_clock_that_jumps_is_counted_and_the_time_goes_on(tmp_path: Path, seconds: int) -> None:
+    first = transport_stream(tmp_path / "a.ts", 30, first_pts=25 * 60)
+    second = transport_stream(tmp_path / "b.ts", 30, first_pts=25 * (60 + seconds) + 30)
+    events: list[object] = []
+    with (
+        sent_by_tcp(first + second) as url,
+        open_source(url, reconnect=0, timeout_s=5, on_event=events.append) as source,
+    ):
+        frames = list(source)
+    assert len(frames) >= 58  # where the parts meet a packet may be lost
+    assert all(a.time_s < b.time_s and a.index + 1 == b.index for a, b in pairwise(frames))
+    assert frames[-1].time_s < 10
+    (jump,) = (event for event in events if isinstance(event, PtsJump))
+    assert jump.by_s == pytest.approx(seconds, abs=0.2)
+    assert source.pts_jumps == 1  # type: ignore[attr-defined]
+
+
+def test_another_resolution_in_mid_stream_gives_frames_of_that_size(tmp_path: Path) -> None:
+    parts = (transport_stream(tmp_path / "a.ts", 12), transport_stream(tmp_path / "b.ts", 12, (96, 128), 12))
+    with sent_by_tcp(b"".join(parts)) as url, open_source(url, reconnect=0, timeout_s=5) as source:
+        frames = list(source)
+    sizes = [frame.image.shape[:2] for frame in frames if frame.image is not None and frame.status is Status.OK]
+    assert sizes[:10] == [(48, 64)] * 10
+    assert sizes[-10:] == [(96, 128)] * 10
+    assert set(sizes) == {(48, 64), (96, 128)}
+
+
+def test_a_sender_that_hangs_up_is_called_again_and_index_and_time_go_on(tmp_path: Path) -> None:
+    part = transport_stream(tmp_path / "a.ts", 12)
+    events: list[object] = []
+    start = time.perf_counter()
+    with sent_by_tcp(part, part, part) as url:
+        with open_source(url, reconnect=1, timeout_s=5, on_event=events.append) as source:
+            frames = list(source)
+        passed = time.perf_counter() - start
+    assert [frame.index for frame in frames] == list(range(36))
+    assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+    assert 0.5 < frames[-1].time_s < passed + 1  # two waits of 0.25 s are in it
+    assert sum(isinstance(event, SignalRegained) for event in events) == 2
+    assert source.problem is not None
+    assert source.problem.startswith(f"{source.name} broke off after 36 frames: the sender closed the connection; 1 a")
+
+
+def test_a_callback_that_fails_does_not_end_the_stream(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    part = transport_stream(tmp_path / "a.ts", 12)
+
+    def fail(event: object) -> None:
+        raise RuntimeError("broken")
+
+    with sent_by_tcp(part, part) as url, open_source(url, reconnect=1, timeout_s=5, on_event=fail) as source:
+        assert len(list(source)) == 24
+    assert "on_event failed for SignalLost" in caplog.text
+
+
+def test_closing_from_another_thread_ends_the_wait_between_attempts(tmp_path: Path) -> None:
+    lost = threading.Event()
+    with sent_by_tcp(transport_stream(tmp_path / "a.ts", 12)) as url:
+        source = open_source(url, timeout_s=5, on_event=lambda event: lost.set())
+        frames: list[object] = []
+        thread = threading.Thread(target=lambda: frames.extend(source))
+        thread.start()
+        assert lost.wait(10)
+    source.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(frames) == 12
+
+
+def test_pictures_before_the_first_keyframe_are_not_believed(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "a.h264", 30, container="h264", keyframe_every=6)
+    with open_source(whole) as source:
+        good = list(source)
+    units = whole.read_bytes().split(b"\0\0\1")
+    keyframe = next(number for number, unit in enumerate(units) if unit and unit[0] & 31 == 5)
+    joined = b"\0\0\1".join(units[:keyframe] + units[keyframe + 1 :])  # as one who joins after it gets it
+    with sent_by_tcp(joined) as url, open_source(url, reconnect=0, timeout_s=5) as source:
+        frames = list(source)
+    believed = [frame for frame in frames if frame.status is Status.OK]
+    assert len(believed) == 24
+    for frame, before in zip(believed, good[6:], strict=True):
+        np.testing.assert_array_equal(frame.image, before.image)
