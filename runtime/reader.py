@@ -10,6 +10,7 @@ from threading import Condition, Thread
 from time import perf_counter
 from types import TracebackType
 
+from .coded import take_over
 from .sources.base import Source
 from .types import Frame
 
@@ -122,7 +123,7 @@ class Reader:
             if self.drop is Drop.NONE:
                 self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)
             elif len(self._waiting) >= 1:
-                self._waiting.popleft()
+                frame = take_over(frame, self._waiting.popleft())
                 self.frames_dropped += 1
             if self._stopped:
                 return False

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .coded import Coded
 
 Image = NDArray[Any]
 """(height, width, 3) uint8 BGR unless a `PixelFormat` beside it says otherwise."""
@@ -60,6 +63,7 @@ class Frame:
     status: Status = Status.OK
     format: PixelFormat = PixelFormat.BGR
     name: str | None = None  # file name, for sources made of files
+    coded: Coded | None = None  # what it was decoded from, where that can be decoded again
     decode_ms: float = 0.0
     arrived_s: float | None = None  # time.perf_counter() when the source had given it; set by the Reader
 

@@ -45,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"what viewers must have; needed for other hosts. {TOKEN_VARIABLE} in the environment does not show it to "
         "the machine's other users",
     )
+    _add_recording(outputs)
     outputs.add_argument("--alpha", type=_share, default=0.5, help="strength of the overlay, 0..1 (default: 0.5)")
     where = parser.add_argument_group("where and how")
     add_where(where)
@@ -102,6 +103,23 @@ def source_options(options: argparse.Namespace) -> dict[str, Any]:
     names = {"timeout_s": "timeout", "connect_timeout_s": "connect_timeout"}
     names |= {name: name for name in ("reconnect", "transport", "raw")}
     return {name: getattr(options, option) for name, option in names.items()}
+def _add_recording(outputs: argparse._ActionsContainer) -> None:
+    outputs.add_argument(
+        "--record",
+        type=path,
+        metavar="DIR",
+        help="keep the last seconds of the run for segrt replay (docs/recording.md)",
+    )
+    outputs.add_argument(
+        "--record-seconds",
+        type=seconds,
+        default=60.0,
+        metavar="N",
+        help="how many (default: 60; older ones are removed)",
+    )
+    outputs.add_argument(
+        "--record-mb", type=count, default=1024, metavar="N", help="and at most so many megabytes (default: 1024)"
+    )
 
 
 def add_where(parser: argparse._ActionsContainer) -> None:

@@ -20,9 +20,11 @@ from ._options import add_options, source_options, spec_fields
 
 if TYPE_CHECKING:
     from ..pipeline import Report
+    from ..recording.recorder import Recorder
     from ..segmenter import Segmenter
     from ..serve.sink import ServeSink
     from ..sinks.base import Sink
+    from ..sources.base import Source
     from ..types import Frame, Segmentation
 
 
@@ -32,8 +34,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "run",
         help="segment a video, images, a camera or a stream",
         description="Segment every frame of a source and write overlays, masks and measurements.",
-        epilog="Exit status: 0 every frame that was not dropped has its mask, 1 failed or some frames have none, "
-        "2 usage, 130 interrupted.",
+        epilog="Exit status: 0 every frame that was not dropped has its mask, 1 failed or some frames have none or are "
+        "missing in the recording, 2 usage, 130 interrupted.",
     )
     add_options(parser)
     parser.set_defaults(run=run)
@@ -69,6 +71,10 @@ def run(options: argparse.Namespace) -> int:
             sinks.append(served := _serve(options, segmenter, source.name, sinks))
             watchers.append(served.watch)
             stack.callback(served.close)
+        recorder = None
+        if options.record:
+            sinks.append(recorder := _record(options, segmenter, source, sinks))
+            stack.callback(recorder.close)
         if not options.quiet:
             why = choose(options.backend, options.device)[2]
             bar = not (json_to_stdout and sys.stdout.isatty())
@@ -81,7 +87,9 @@ def run(options: argparse.Namespace) -> int:
         ).run()
     if not options.quiet:
         print_table(report, sys.stderr if json_to_stdout else sys.stdout)
-    return _exit_status(report, segmenter.defect)
+        if recorder is not None:
+            print(recorder.summary(), file=sys.stderr if json_to_stdout else sys.stdout)
+    return _exit_status(report, segmenter.defect, recorder)
 
 
 def _ending_at_bad(stop: Event) -> Callable[[Frame, Segmentation, Report], None]:
@@ -104,7 +112,7 @@ def _sinks(options: argparse.Namespace, segmenter: Segmenter, stop: Event) -> li
     from ..sinks.video import OverlayVideoSink
     from ..sinks.window import WindowSink
 
-    _differ([options.output, options.masks, options.json])
+    _differ([options.output, options.masks, options.json, options.record])
     inputs = (*_input_files(options.source), find(options.model))
     draw, hold = Overlay(segmenter.spec, options.alpha), options.on_bad == "hold"
     sinks: list[Sink] = []
@@ -147,6 +155,31 @@ def _all(watchers: Sequence[Callable[[Frame, Segmentation, Report], None]]) -> C
     return watch
 
 
+def _record(options: argparse.Namespace, segmenter: Segmenter, source: Source, others: list[Sink]) -> Recorder:
+    """Begin to record; the other outputs are let go of where that cannot be."""
+    from ..recording.about import about
+    from ..recording.recorder import Recorder, RecordingEvent
+
+    def tell(event: RecordingEvent) -> None:
+        print(f"segrt: warning: {event}", file=sys.stderr, flush=True)
+
+    names = ("backend", "device", "threads", "precision", "steady")
+    try:
+        facts = about(segmenter, source.name, options.model, {name: getattr(options, name) for name in names})
+        return Recorder(
+            options.record,
+            facts,
+            live=source.live,
+            seconds=options.record_seconds,
+            most_bytes=options.record_mb << 20,
+            on_event=tell,
+        )
+    except BaseException:
+        for sink in others:
+            sink.abort()
+        raise
+
+
 def _input_files(source: str) -> tuple[Path, ...]:
     """The files that outputs must not replace."""
     path = Path(source)
@@ -158,10 +191,10 @@ def _differ(outputs: list[Path | None]) -> None:
     """Refuse two outputs in one place."""
     places = [path.resolve() for path in outputs if path is not None]
     if len(set(places)) < len(places):
-        raise SinkError("two outputs have the same name: give -o, --masks and --json names that differ")
+        raise SinkError("two outputs have the same name: give -o, --masks, --json and --record names that differ")
 
 
-def _exit_status(report: Report, defect: str | None) -> int:
+def _exit_status(report: Report, defect: str | None, recorder: Recorder | None = None) -> int:
     """What went wrong, in one line on stderr, and the exit status."""
     if report.interrupted:
         return EXIT_INTERRUPTED
@@ -172,6 +205,8 @@ def _exit_status(report: Report, defect: str | None) -> int:
         problems.append(f"no mask for {report.frames_bad} of {report.frames_out} frames ({counts}){stopped}")
     if defect:
         problems.append(defect)
+    if recorder is not None and recorder.recorded.lost:
+        problems.append(recorder.shortfall())
     if not report.frames_out and not problems:
         problems.append("the source gave no frame")
     if problems:

@@ -30,6 +30,11 @@ class Converter:
         self._rotation: int | None = None
         self._turns = (False, False, False)
 
+    @property
+    def turning(self) -> bool:
+        """Whether pictures are turned, by what their file says and their packets do not."""
+        return any(self._turns)
+
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """The picture as (H, W, 3) uint8 BGR, contiguous, turned as the file says it is to be shown."""
         hd = frame.height >= _HD_LINES or frame.width >= _HD_WIDTH

@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ..coded import Coded, Coding, Packet
 from ..errors import SourceError
 from ..types import Frame, Status
 from .convert import Converter
@@ -27,6 +28,8 @@ _ASYNCHRONOUS = ("libdav1d",)  # AV1: an error comes up some packets later
 _JUMP_S = 1.0
 """A live stream's time that leaves the time of arrival by more than this from one frame to the next was set anew.
 Networks hold frames up and bring them in bursts, though hardly by more."""
+_SELF_CONTAINED = ("h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "vp8", "vp9", *_ASYNCHRONOUS)
+"""Codecs whose packets and extradata are all that a decoder needs: others are told more by their container."""
 
 
 class Decoder:
@@ -70,6 +73,8 @@ class Decoder:
         self._length_size = nal_length_size(self._codec, self._context.extradata)
         # One packet is one picture there. Elsewhere packets may be fields or pictures that are never shown.
         self._one_each = bool(self._length_size) or self._codec in _ASYNCHRONOUS
+        self._coding = _coding(stream, live=live)
+        self._sent: list[Packet] = []  # since the last frame
         _set_up(self._context)
 
     def next(self) -> Frame | None:
@@ -89,11 +94,18 @@ class Decoder:
             pts=pts,
             time_base=self._stream.time_base,
             status=Status.CORRUPT if entry.corrupt or image is None else Status.OK,
+            coded=self._coded(entry),
             decode_ms=(perf_counter() - start) * 1e3,
         )
         self.frames_given += 1
         self.frames_ok += frame.status is Status.OK
         return frame
+
+    def _coded(self, entry: Entry[av.VideoFrame]) -> Coded | None:
+        packets, self._sent = tuple(self._sent), []
+        if self._coding is None or self._convert.turning:
+            return None
+        return Coded(self._coding, entry.number, packets)
 
     def _image(self, picture: av.VideoFrame) -> NDArray[np.uint8]:
         try:
@@ -112,13 +124,15 @@ class Decoder:
             self._decode(None, None)
         elif packet.size:  # an empty packet says "as before", or is the end
             data = bytes(packet)
+            damaged = packet.is_corrupt or self._is_cut(packet)
             number = self._ledger.sent(
                 packet.pts,
                 key=packet.is_keyframe,
-                damaged=packet.is_corrupt or self._is_cut(packet) or has_hole(data, self._codec, self._length_size),
+                damaged=damaged or has_hole(data, self._codec, self._length_size),
                 reference=is_reference(data, self._codec, self._length_size),
                 expected=self._one_each and not packet.is_discard,
             )
+            self._sent.append(Packet(number, data, packet.pts, packet.dts, packet.is_keyframe, damaged))
             packet.opaque = [number]  # a list of its own, because PyAV goes by identity and small numbers are shared
             self._decode(packet, number)
 
@@ -192,6 +206,14 @@ def first_picture_stream(container: InputContainer, name: str) -> VideoStream:
             return stream
     kinds = [f"{stream.type} ({_codec_name(stream)})" for stream in container.streams]
     raise SourceError(f"{name} has no video: found {', '.join(kinds) or 'no streams'}; expected a video stream")
+
+
+def _coding(stream: VideoStream, *, live: bool) -> Coding | None:
+    context = stream.codec_context
+    if context.name not in _SELF_CONTAINED or stream.time_base is None:
+        return None
+    rate = stream.average_rate or stream.guessed_rate
+    return Coding(context.name, context.extradata, stream.time_base, rate, live)
 
 
 def _set_up(context: av.VideoCodecContext) -> None:

@@ -45,6 +45,7 @@ class Entry(Generic[PictureT]):
     picture: PictureT | None
     pts: int | None
     corrupt: bool
+    number: int  # of its packet
 
 
 class Ledger(Generic[PictureT]):
@@ -149,7 +150,7 @@ class Ledger(Generic[PictureT]):
             bisect.insort(self._gaps, packet, key=lambda gap: gap.pts or 0)
 
     def _entry(self, packet: _Packet, picture: PictureT | None) -> Entry[PictureT]:
-        return Entry(picture, packet.pts, corrupt=picture is None or _suspect(packet))
+        return Entry(picture, packet.pts, corrupt=picture is None or _suspect(packet), number=packet.number)
 
 
 def _damage(packet: _Packet) -> None:

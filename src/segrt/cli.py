@@ -19,6 +19,7 @@ from segrt.runtime.errors import SegrtError
 
 COMMANDS = (
     "segrt.runtime.commands.run",
+    "segrt.runtime.commands.replay",
     "segrt.runtime.commands.info",
     "segrt.runtime.commands.verify",
     "segrt.runtime.commands.bench",
