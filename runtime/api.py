@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from numpy.typing import NDArray
 
 from .bundles import verification
 from .engines import choose, open_engine
-from .errors import EngineError, SourceError, SourceLostError, one_of
+from .errors import EngineError, SourceError, one_of
+from .live.answers import Answers
+from .live.events import OnLiveEvent
+from .live.lanes import Lanes, Promptness
+from .live.results import Results
 from .model import Model, load
 from .placement import Fit
 from .reader import Drop, Reader
 from .segmenter import KERNEL_THREADS, Segmenter
-from .sources import open_source
+from .sources import Source, open_source
 from .types import Frame, Segmentation
 
 DEFAULT_MODEL = "teeth"
@@ -111,37 +118,110 @@ def run(
     model: str | Path | Segmenter = DEFAULT_MODEL,
     *,
     drop: Drop | str | None = None,
-    timeout_s: float = 5.0,
-    guard: bool | None = None,
+    on_event: OnLiveEvent | None = None,
     **options: Any,
-) -> Iterator[tuple[Frame, Segmentation]]:
+) -> Results[tuple[Frame, Segmentation]]:
     """Segment a whole source: `for frame, result in segrt.run("scan.mp4"): ...`.
+
+    Or hand the results to a function: `with segrt.run("rtsp://...").start(show) as running: ...`; see `Results`.
 
     Args:
         source: a video, image, folder or glob, camera (0, "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
         model: as for `open`, or a Segmenter, which then stays open.
         drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
-        timeout_s: how long a camera or URL may stay silent.
-        guard: give no mask where a frame is black, frozen or of a changed size; None: for live sources. A Segmenter
-            keeps its own.
-        options: as for `open`.
+        on_event: told of lost and regained signals, engines that hang and models that take turns (see `LiveEvent`), in
+            the thread where it happened.
+        options: `deadline_ms`, `hang_s`, `on_hang` and `fallback_model` as `Promptness` has them; `timeout_s`,
+            `connect_timeout_s`, `reconnect`, `transport` and `raw` as for `open_source`; `guard` (None: for live
+            sources) and all others as for `open`.
     Yields:
-        Each frame with its segmentation; look at `segmentation.status` before the mask.
+        Each frame with its segmentation; look at `segmentation.status` before the mask. While a live source is silent,
+        an answer NO_SIGNAL every 0.4 s, whose frame has no pixels.
     Raises:
         SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
-            truncated file; SourceLostError: a lost connection); and what `open` raises.
+            truncated file, a lost connection); and what `open` raises.
+        EngineError: an engine hangs.
+        ConfigError: an option's value is none.
     """
+    results = _begin([source], model, drop, on_event, options)
+    return Results(lambda stop: ((frame, result) for _, frame, result in results(stop)))
+
+
+def run_streams(
+    sources: Sequence[str | Path | int],
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    drop: Drop | str | None = None,
+    on_event: OnLiveEvent | None = None,
+    **options: Any,
+) -> Results[tuple[int, Frame, Segmentation]]:
+    """Segment several sources at once on one engine: `for number, frame, result in segrt.run_streams([a, b]): ...`.
+
+    Of those with a frame waiting, the one that was served longest ago comes first; each has its own order. One that
+    ends or fails leaves the others alone; the first failure is raised when all have ended. Arguments as of `run`.
+    """
+    return Results(_begin(list(sources), model, drop, on_event, options))
+
+
+_PROMPTNESS = ("deadline_ms", "hang_s", "on_hang", "fallback_model")
+_SOURCE = ("timeout_s", "connect_timeout_s", "reconnect", "transport", "raw")
+
+
+def _begin(
+    sources: Sequence[Any],
+    model: str | Path | Segmenter,
+    drop: Drop | str | None,
+    on_event: OnLiveEvent | None,
+    options: dict[str, Any],
+) -> Callable[[Event], Generator[tuple[int, Frame, Segmentation], None, None]]:
     policy = None if drop is None else one_of(Drop, drop, "drop")
-    with open_source(source, timeout_s=timeout_s) as opened:
-        guarded = opened.live if guard is None else guard
-        segmenter = model if isinstance(model, Segmenter) else open(model, guard=guarded, **options)
-        try:
-            segmenter.reset()
-            with Reader(opened, policy) as reader:
-                for frame in reader:
-                    yield frame, segmenter(frame)
-            if opened.problem:
-                raise SourceLostError(opened.problem) if opened.live else SourceError(opened.problem)
-        finally:
-            if segmenter is not model:
-                segmenter.close()
+    promptness = Promptness(**{name: options.pop(name) for name in _PROMPTNESS if name in options})
+    how = {name: options.pop(name) for name in _SOURCE if name in options}
+
+    def results(stop: Event) -> Generator[tuple[int, Frame, Segmentation], None, None]:
+        with ExitStack() as stack:
+            opened = [stack.enter_context(open_source(what, on_event=on_event, **how)) for what in sources]
+            live = any(source.live for source in opened)
+            if options.get("guard") is None:
+                options["guard"] = live
+            if live or promptness != Promptness() or len(opened) > 1:
+                lanes = Lanes(model, partial(open, **options), len(opened), promptness, on_event)
+                stack.callback(lanes.close)
+                yield from _watched(opened, lanes, policy, promptness, stop, on_event)
+            else:
+                segmenter = model if isinstance(model, Segmenter) else stack.enter_context(open(model, **options))
+                yield from _waited(opened[0], segmenter, policy, stop)
+            for source in opened:
+                if source.problem:
+                    raise SourceError(source.problem)
+
+    return results
+
+
+def _waited(
+    source: Source, segmenter: Segmenter, drop: Drop | None, stop: Event
+) -> Generator[tuple[int, Frame, Segmentation], None, None]:
+    segmenter.reset()
+    with Reader(source, drop) as reader:
+        for frame in reader:
+            yield 0, frame, segmenter(frame)
+            if stop.is_set():
+                return
+
+
+def _watched(
+    sources: Sequence[Source],
+    lanes: Lanes,
+    drop: Drop | None,
+    promptness: Promptness,
+    stop: Event,
+    on_event: OnLiveEvent | None,
+) -> Generator[tuple[int, Frame, Segmentation], None, None]:
+    for watched in lanes.watched:
+        watched.reset()
+    answers = Answers(sources, lanes.watched, drop=drop, hang_s=promptness.hang_s, stop=stop, on_event=on_event)
+    with answers:
+        yield from answers
+        for failure in answers.failures:
+            if failure is not None:
+                raise failure

@@ -16,9 +16,9 @@ from .sources.base import Source
 from .types import Frame, Segmentation, Status
 from .writer import Writer
 
-STEPS = ("decode", "preprocess", "engine", "postprocess", "frame_to_mask", "write")
+STEPS = ("decode", "preprocess", "engine", "postprocess", "frame_to_mask", "age", "write")
 """What is timed. `frame_to_mask` runs from the decoded frame to its mask; waiting in queues is not in it, but where two
-frames are in flight on a GPU, waiting for the one before is."""
+frames are in flight on a GPU, waiting for the one before is. `age` runs from a live frame's arrival to its answer."""
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Report:
     frames_dropped: int = 0  # read, and never segmented because fresher ones had come; kept up to date
     wall_s: float = 0.0
     interrupted: bool = False
+    silences: int = 0  # answers NO_SIGNAL, which are no frames
     stopped_at: int | None = None  # the index of the bad frame that ended the run, where one was to
     problem: str | None = None  # why the source ended early, in one line
     latencies: dict[str, Latencies] = field(default_factory=lambda: {step: Latencies() for step in STEPS})
@@ -59,10 +60,16 @@ class Report:
         """Frames given out per second of wall time."""
         return self.frames_out / self.wall_s if self.wall_s else 0.0
 
-    def add(self, timings_ms: dict[str, float]) -> None:
-        """Count the steps of one frame."""
-        for step, ms in timings_ms.items():
+    def count(self, frame: Frame, segmentation: Segmentation) -> None:
+        """Count one frame and its steps."""
+        if segmentation.status is Status.OK:
+            self.frames_masked += 1
+        else:
+            self.bad[segmentation.status] = self.bad.get(segmentation.status, 0) + 1
+        for step, ms in {"decode": frame.decode_ms, **segmentation.timings_ms}.items():
             self.latencies[step].add(ms)
+        if segmentation.age_ms is not None:
+            self.latencies["age"].add(segmentation.age_ms)
 
 
 class Pipeline:
@@ -122,11 +129,7 @@ class Pipeline:
     def _loop(self, reader: Reader, report: Report) -> None:
         for frame, pending in self._in_flight(reader):
             segmentation = pending.result()
-            report.add({"decode": frame.decode_ms, **segmentation.timings_ms})
-            if segmentation.status is Status.OK:
-                report.frames_masked += 1
-            else:
-                report.bad[segmentation.status] = report.bad.get(segmentation.status, 0) + 1
+            report.count(frame, segmentation)
             report.frames_dropped = reader.frames_dropped
             self._writer.put(frame, segmentation)
             if self._progress:

@@ -82,11 +82,28 @@ class Segmenter:
         self._threads = threads
         self._lock = Lock()
         self._previous: Mask | None = None
-        self._closed = False
+        self._closed, self._owns_engine = False, True
         self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
         self._run_engine = runner(engine)
         self._steady = Steady(threads) if steady and self._session is None else None
         self._guard = Guard(spec.guard_settings) if guard else None
+
+    def sibling(self) -> Segmenter:
+        """Another stream on the same engine: a segmenter with a memory of its own, whose calls wait for this one's.
+
+        For engines of the host. Close this one last.
+        """
+        other = Segmenter(
+            self.engine,
+            self.spec,
+            defect=self.defect,
+            threads=self._threads,
+            graph=self.graph,
+            steady=self._steady is not None,
+            guard=self._guard is not None,
+        )
+        other._lock, other._owns_engine = self._lock, False
+        return other
 
     @property
     def info(self) -> EngineInfo:
@@ -279,7 +296,8 @@ class Segmenter:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                (self._session or self.engine).close()
+                if self._owns_engine:
+                    (self._session or self.engine).close()
 
     def __enter__(self) -> Segmenter:
         if self._closed:

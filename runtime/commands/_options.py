@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..bundles.report import PRECISIONS
 from ..errors import ConfigError
 from ..placement import Fit
 from ..serve.address import TOKEN_VARIABLE, Address, parse_address
 from ..spec import Activation, ColourOrder
+
+if TYPE_CHECKING:
+    from ..live.lanes import Promptness
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +22,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--video",
         "--source",
         "-i",
-        dest="source",
+        dest="sources",
+        action="append",
         required=True,
         metavar="SRC",
         help="video or image file, folder or glob of images, camera (0, v4l2:///dev/video0?size=1280x720), URL (rtsp, "
@@ -70,6 +74,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of a frame without a mask show it with a banner (blank) and the last mask in stripes (hold), or end the "
         "run (stop); numbers and mask files have no mask of it either way (default: blank)",
     )
+    where.add_argument(
+        "--deadline-ms",
+        type=_positive,
+        metavar="MS",
+        help="a frame whose mask is not there so long after its arrival gets none and is marked stale",
+    )
+    where.add_argument(
+        "--fallback-model",
+        metavar="M",
+        help="smaller, of the same classes: runs while the deadline is often missed",
+    )
+    where.add_argument(
+        "--on-hang",
+        choices=["stop", "restart"],
+        default="stop",
+        help="of an engine that hangs: end the run, or open another in its place (default: stop)",
+    )
+    where.add_argument(
+        "--hang-s", type=seconds, default=5.0, metavar="S", help="on one frame, and it counts as hanging (default: 5)"
+    )
     where.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
     where.add_argument(
         "--drop",
@@ -103,6 +127,8 @@ def source_options(options: argparse.Namespace) -> dict[str, Any]:
     names = {"timeout_s": "timeout", "connect_timeout_s": "connect_timeout"}
     names |= {name: name for name in ("reconnect", "transport", "raw")}
     return {name: getattr(options, option) for name, option in names.items()}
+
+
 def _add_recording(outputs: argparse._ActionsContainer) -> None:
     outputs.add_argument(
         "--record",
@@ -120,6 +146,13 @@ def _add_recording(outputs: argparse._ActionsContainer) -> None:
     outputs.add_argument(
         "--record-mb", type=count, default=1024, metavar="N", help="and at most so many megabytes (default: 1024)"
     )
+
+
+def promptness(options: argparse.Namespace) -> Promptness:
+    """What is asked of the time of an answer."""
+    from ..live.lanes import Promptness
+
+    return Promptness(options.deadline_ms, options.hang_s, options.on_hang, options.fallback_model)
 
 
 def add_where(parser: argparse._ActionsContainer) -> None:
@@ -191,6 +224,12 @@ def _attempts(text: str) -> int | str:
     if text != "forever" and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, or forever, found {text!r}")
     return text if text == "forever" else int(text)
+
+
+def _positive(text: str) -> float:
+    if not 0 < (number := _number(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return number
 
 
 def _share(text: str) -> float:

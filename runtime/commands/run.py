@@ -1,4 +1,4 @@
-"""`segrt run`: segment a video, images, a camera or a stream."""
+"""`segrt run`: segment videos, images, cameras or streams."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from glob import glob
-from pathlib import Path
+from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import ConfigError, SinkError
-from ..serve.address import TOKEN_VARIABLE
+from ..errors import SegrtError
 from . import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
-from ._options import add_options, source_options, spec_fields
+from ._options import add_options, promptness, source_options, spec_fields
+from ._outputs import Outputs, check
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..live.events import LiveEvent
     from ..pipeline import Report
-    from ..recording.recorder import Recorder
     from ..segmenter import Segmenter
-    from ..serve.sink import ServeSink
-    from ..sinks.base import Sink
     from ..sources.base import Source
     from ..types import Frame, Segmentation
+    from ._progress import Progress
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,181 +33,193 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "run",
         help="segment a video, images, a camera or a stream",
         description="Segment every frame of a source and write overlays, masks and measurements.",
-        epilog="Exit status: 0 every frame that was not dropped has its mask, 1 failed or some frames have none or are "
-        "missing in the recording, 2 usage, 130 interrupted.",
+        epilog="Exit status: 0 every frame that was not dropped has its mask, 1 failed or some frames have none, "
+        "2 usage, 130 interrupted.",
     )
     add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run to the end of the source; returns the exit status."""
-    from ..api import open as open_model
-    from ..engines import choose
-    from ..pipeline import Pipeline
-    from ..reader import Drop
+    """Run to the end of the sources; returns the exit status."""
     from ..sources import open_source
-    from ._progress import Progress, print_table
 
     for name in ("SIGTERM", "SIGHUP"):  # a service manager or a closed terminal: finish the files, as for Ctrl-C
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
-    if options.serve_token is not None and options.serve is None:
-        raise ConfigError("--serve-token says who may look, but nothing is served: give --serve [HOST:]PORT too")
-    json_to_stdout = str(options.json) == "-"
+    check(options)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(options.source, **source_options(options)))
-        where = {name: getattr(options, name) for name in ("backend", "device", "threads", "precision", "strict")}
-        guard = source.live if options.guard is None else options.guard
-        opened = open_model(
-            options.model, fit=options.fit, steady=options.steady, guard=guard, **where, **spec_fields(options)
+        how = {**source_options(options), "on_event": _tell}
+        sources = [stack.enter_context(open_source(what, **how)) for what in options.sources]
+        live = any(source.live for source in sources)
+        if options.guard is None:
+            options.guard = live
+        if live or options.deadline_ms is not None or len(sources) > 1:
+            return _run_live(options, sources, stack)
+        return _run_whole(options, sources[0], stack)
+
+
+def _run_whole(options: argparse.Namespace, source: Source, stack: ExitStack) -> int:
+    """A source that waits: every frame gets its answer, however long that takes."""
+    from ..pipeline import Pipeline
+    from ..reader import Drop
+
+    segmenter = stack.enter_context(_open(options, options.model))
+    stop = Event()
+    outputs = Outputs(options, segmenter, source, options.sources[0], None, stop.set, stack)
+    watch = _Watch(options, [outputs], stop, _progress(options, source, segmenter, stack))
+    report = Pipeline(
+        source,
+        segmenter,
+        outputs.sinks,
+        drop=Drop(options.drop) if options.drop else None,
+        max_frames=options.max_frames,
+        stop=stop,
+        progress=partial(watch, 0),
+    ).run()
+    stack.close()
+    return _end(options, [report], [outputs], segmenter.defect)
+
+
+def _run_live(options: argparse.Namespace, sources: Sequence[Source], stack: ExitStack) -> int:
+    """Sources that do not wait: answers in time or none, signals that go and come back."""
+    from ..live.answers import Answers
+    from ..live.lanes import Lanes
+    from ..live.pipeline import LivePipeline
+    from ..reader import Drop
+
+    stop, prompt = Event(), promptness(options)
+    lanes = Lanes(options.model, partial(_open, options), len(sources), prompt, _tell)
+    stack.callback(lanes.close)
+    try:
+        outputs = [
+            Outputs(options, watched.segmenter, source, what, number, stop.set, stack)
+            for watched, source, what, number in zip(
+                lanes.watched, sources, options.sources, _numbers(len(sources)), strict=True
+            )
+        ]
+        answers = Answers(
+            sources,
+            lanes.watched,
+            drop=Drop(options.drop) if options.drop else None,
+            hang_s=prompt.hang_s,
+            stop=stop,
+            on_event=_tell,
         )
-        segmenter = stack.enter_context(opened)
-        stop = Event()
-        sinks = _sinks(options, segmenter, stop)
-        watchers: list[Callable[[Frame, Segmentation, Report], None]] = []
-        if options.serve is not None:
-            sinks.append(served := _serve(options, segmenter, source.name, sinks))
-            watchers.append(served.watch)
-            stack.callback(served.close)
-        recorder = None
-        if options.record:
-            sinks.append(recorder := _record(options, segmenter, source, sinks))
-            stack.callback(recorder.close)
-        if not options.quiet:
-            why = choose(options.backend, options.device)[2]
-            bar = not (json_to_stdout and sys.stdout.isatty())
-            watchers.append(stack.enter_context(Progress(source, segmenter, why, options.max_frames, bar=bar)))
-        if options.on_bad == "stop":
-            watchers.append(_ending_at_bad(stop))
-        drop = Drop(options.drop) if options.drop else None
-        report = Pipeline(
-            source, segmenter, sinks, drop=drop, max_frames=options.max_frames, stop=stop, progress=_all(watchers)
+        segmenter = lanes.watched[0].segmenter
+        watch = _Watch(options, outputs, stop, _progress(options, sources[0], segmenter, stack))
+        reports = LivePipeline(
+            answers,
+            [each.sinks for each in outputs],
+            max_frames=options.max_frames,
+            stop=stop,
+            progress=watch,
         ).run()
-    if not options.quiet:
-        print_table(report, sys.stderr if json_to_stdout else sys.stdout)
-        if recorder is not None:
-            print(recorder.summary(), file=sys.stderr if json_to_stdout else sys.stdout)
-    return _exit_status(report, segmenter.defect, recorder)
+        stack.close()
+    except SegrtError as error:
+        stack.close()
+        if lanes.abandoned:
+            print(f"segrt: {error}", file=sys.stderr)
+            _leave(EXIT_FAILED)
+        raise
+    status = _end(options, reports, outputs, segmenter.defect)
+    if lanes.abandoned:
+        _leave(status)
+    return status
 
 
-def _ending_at_bad(stop: Event) -> Callable[[Frame, Segmentation, Report], None]:
-    """End the run after the first frame without a mask."""
+class _Watch:
+    """What happens after each frame besides its being written."""
 
-    def after(frame: Frame, segmentation: Segmentation, report: Report) -> None:
-        if segmentation.mask is None:
+    def __init__(
+        self, options: argparse.Namespace, outputs: Sequence[Outputs], stop: Event, progress: Progress | None
+    ) -> None:
+        self._outputs, self._stop, self._progress = outputs, stop, progress
+        self._ending = options.on_bad == "stop"
+
+    def __call__(self, number: int, frame: Frame, segmentation: Segmentation, report: Report) -> None:
+        if served := self._outputs[number].served:
+            served.watch(frame, segmentation, report)
+        if self._progress and number == 0:
+            self._progress(frame, segmentation, report)
+        if self._ending and segmentation.mask is None:
             report.stopped_at = frame.index
-            stop.set()
-
-    return after
+            self._stop.set()
 
 
-def _sinks(options: argparse.Namespace, segmenter: Segmenter, stop: Event) -> list[Sink]:
-    """Open the outputs that were asked for; each checks its place at once and writes nothing before a frame."""
-    from ..model import find
-    from ..overlay import Overlay
-    from ..sinks.jsonl import JsonLinesSink
-    from ..sinks.masks import MaskSink
-    from ..sinks.video import OverlayVideoSink
-    from ..sinks.window import WindowSink
+def _open(options: argparse.Namespace, model: str) -> Segmenter:
+    from ..api import open as open_model
 
-    _differ([options.output, options.masks, options.json, options.record])
-    inputs = (*_input_files(options.source), find(options.model))
-    draw, hold = Overlay(segmenter.spec, options.alpha), options.on_bad == "hold"
-    sinks: list[Sink] = []
-    try:
-        if options.output:
-            sinks.append(OverlayVideoSink(options.output, draw, inputs, hold=hold))
-        if options.masks:
-            sinks.append(MaskSink(options.masks, inputs))
-        if options.json:
-            sinks.append(JsonLinesSink(options.json, segmenter.spec.class_names, inputs))
-        if options.show:
-            sinks.append(WindowSink(draw, stop.set, f"segrt: {options.source}", hold=hold))
-    except BaseException:
-        for sink in sinks:
-            sink.abort()
-        raise
-    return sinks
+    names = ("backend", "device", "threads", "precision", "strict", "fit", "steady", "guard")
+    return open_model(model, **{name: getattr(options, name) for name in names}, **spec_fields(options))
 
 
-def _serve(options: argparse.Namespace, segmenter: Segmenter, source: str, others: list[Sink]) -> ServeSink:
-    """Begin to serve, and say where; the other outputs are let go of where that cannot be."""
-    from ..serve.sink import ServeSink
-
-    token = options.serve_token if options.serve_token is not None else os.environ.get(TOKEN_VARIABLE)
-    try:
-        served = ServeSink(options.serve, token, segmenter, source, options.alpha)
-    except BaseException:
-        for sink in others:
-            sink.abort()
-        raise
-    print(f"live view: {served.url}" + ("" if token is None else "?token=..."), file=sys.stderr, flush=True)
-    return served
+def _numbers(count: int) -> list[int | None]:
+    return [None] if count == 1 else list(range(1, count + 1))
 
 
-def _all(watchers: Sequence[Callable[[Frame, Segmentation, Report], None]]) -> Callable[..., None]:
-    def watch(frame: Frame, segmentation: Segmentation, report: Report) -> None:
-        for one in watchers:
-            one(frame, segmentation, report)
+def _progress(options: argparse.Namespace, source: Source, segmenter: Segmenter, stack: ExitStack) -> Progress | None:
+    from ..engines import choose
+    from ._progress import Progress
 
-    return watch
-
-
-def _record(options: argparse.Namespace, segmenter: Segmenter, source: Source, others: list[Sink]) -> Recorder:
-    """Begin to record; the other outputs are let go of where that cannot be."""
-    from ..recording.about import about
-    from ..recording.recorder import Recorder, RecordingEvent
-
-    def tell(event: RecordingEvent) -> None:
-        print(f"segrt: warning: {event}", file=sys.stderr, flush=True)
-
-    names = ("backend", "device", "threads", "precision", "steady")
-    try:
-        facts = about(segmenter, source.name, options.model, {name: getattr(options, name) for name in names})
-        return Recorder(
-            options.record,
-            facts,
-            live=source.live,
-            seconds=options.record_seconds,
-            most_bytes=options.record_mb << 20,
-            on_event=tell,
-        )
-    except BaseException:
-        for sink in others:
-            sink.abort()
-        raise
+    if options.quiet:
+        return None
+    why = choose(options.backend, options.device)[2]
+    bar = not (str(options.json) == "-" and sys.stdout.isatty())
+    return stack.enter_context(Progress(source, segmenter, why, options.max_frames, bar=bar))
 
 
-def _input_files(source: str) -> tuple[Path, ...]:
-    """The files that outputs must not replace."""
-    path = Path(source)
-    found = path.iterdir() if path.is_dir() else [path] if path.exists() else map(Path, glob(source, recursive=True))
-    return tuple(file for file in found if file.is_file())
+def _tell(event: LiveEvent) -> None:
+    """What happens to a live source or its engine, as it happens; of many attempts to connect some."""
+    from ..live.events import sentence
+    from ..sources.events import Reconnecting
+
+    if isinstance(event, Reconnecting) and event.attempt & (event.attempt - 1):
+        return  # the 1st, 2nd, 4th, 8th, ...
+    print(f"segrt: warning: {sentence(event)}", file=sys.stderr, flush=True)
 
 
-def _differ(outputs: list[Path | None]) -> None:
-    """Refuse two outputs in one place."""
-    places = [path.resolve() for path in outputs if path is not None]
-    if len(set(places)) < len(places):
-        raise SinkError("two outputs have the same name: give -o, --masks, --json and --record names that differ")
+def _end(options: argparse.Namespace, reports: Sequence[Report], outputs: Sequence[Outputs], defect: str | None) -> int:
+    """Tables, and what went wrong in one line; returns the exit status."""
+    from ._progress import print_table
 
-
-def _exit_status(report: Report, defect: str | None, recorder: Recorder | None = None) -> int:
-    """What went wrong, in one line on stderr, and the exit status."""
-    if report.interrupted:
+    if not options.quiet:
+        stream = sys.stderr if str(options.json) == "-" else sys.stdout
+        for what, report, each in zip(options.sources, reports, outputs, strict=True):
+            if len(reports) > 1:
+                print(f"\n{what}", file=stream)
+            print_table(report, stream)
+            if each.recorder is not None:
+                print(each.recorder.summary(), file=stream)
+    if any(report.interrupted for report in reports):
         return EXIT_INTERRUPTED
-    problems = [report.problem] if report.problem else []
-    if report.frames_bad:
-        counts = ", ".join(f"{count} {status.value}" for status, count in report.bad.items())
-        stopped = "" if report.stopped_at is None else f"; stopped at frame {report.stopped_at}, as --on-bad says"
-        problems.append(f"no mask for {report.frames_bad} of {report.frames_out} frames ({counts}){stopped}")
+    problems = [problem for report, each in zip(reports, outputs, strict=True) for problem in _problems(report, each)]
     if defect:
         problems.append(defect)
-    if recorder is not None and recorder.recorded.lost:
-        problems.append(recorder.shortfall())
-    if not report.frames_out and not problems:
+    if not any(report.frames_out for report in reports) and not problems:
         problems.append("the source gave no frame")
     if problems:
         print(f"segrt: {'; '.join(problems)}", file=sys.stderr)
     return EXIT_FAILED if problems else EXIT_DONE
+
+
+def _problems(report: Report, outputs: Outputs) -> list[str]:
+    found = [report.problem] if report.problem else []
+    stopped = "" if report.stopped_at is None else f"; stopped at frame {report.stopped_at}, as --on-bad says"
+    if report.frames_bad:
+        counts = ", ".join(f"{count} {status.value}" for status, count in report.bad.items())
+        found.append(f"no mask for {report.frames_bad} of {report.frames_out} frames ({counts}){stopped}")
+    elif stopped:
+        found.append(f"no signal{stopped}")
+    recorder = outputs.recorder
+    if recorder is not None and recorder.recorded.lost:
+        found.append(recorder.shortfall())
+    return found
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process at once: a hanging engine's thread is in native code, and a proper exit would wait for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(status)

@@ -1,8 +1,11 @@
-"""What happens to the engine of a live stream, told as it happens; those of its source are in sources/events.py."""
+"""What happens to a live run, told as it happens; losses and returns of the signal are in sources/events.py."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from ..sources.events import PtsJump, Reconnecting, SignalLost, SignalRegained, SourceEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +33,36 @@ class ModelChanged:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SourceHung:
+    """A read of the source has not come back long after its time-out: a driver is stuck."""
+
+    source: str  # its name
+    after_s: float  # beyond the time-out
+
+
 EngineEvent = EngineHung | EngineRestarted | ModelChanged
+LiveEvent = EngineEvent | SourceHung | SourceEvent
+OnLiveEvent = Callable[[LiveEvent], None]
+"""Called in the thread where it happened, so it must return soon."""
+
+
+def sentence(event: LiveEvent) -> str:
+    """An event for people, in one line."""
+    match event:
+        case SignalLost():
+            return f"signal lost after {event.frames_given} frames: {event.reason}"
+        case Reconnecting():
+            return f"{event.source}: attempt {event.attempt} to connect again in {event.wait_s:g} s ({event.reason})"
+        case SignalRegained():
+            return f"{event.source}: signal regained after {event.after_s:.1f} s, at attempt {event.attempts}"
+        case PtsJump():
+            return f"{event.source}: the sender's clock was set by {event.by_s:+.3f} s at frame {event.index}"
+        case EngineHung():
+            return f"the engine ({event.engine}) hangs: no answer for {event.after_s:.1f} s"
+        case EngineRestarted():
+            return f"another engine ({event.engine}) was opened in {event.after_s:.1f} s"
+        case ModelChanged():
+            return f"model {event.now} in the place of {event.before}: {event.reason}"
+        case SourceHung():
+            return f"{event.source} is stuck since {event.after_s:.1f} s beyond its time-out"

@@ -81,7 +81,7 @@ class Watched:
         return replace(result, age_ms=age_ms)
 
     def check(self) -> None:
-        """Between frames: notice a hanging engine, and keep an idle one warm.
+        """Between frames: notice a hanging engine.
 
         Raises:
             EngineError: it hangs and nothing can `reopen` it.
@@ -89,8 +89,18 @@ class Watched:
         for worker in self._workers:
             if worker.busy_s > self._hang_s:
                 self._hung(worker)
-            elif worker.idle_s > KEEP_WARM_S:
+
+    def keep_warm(self) -> None:
+        """While no frames come: run the engines once in a while."""
+        for worker in self._workers:
+            if worker.idle_s > KEEP_WARM_S:
                 worker.keep_warm()
+
+    def lost(self, frame: Frame) -> None:
+        """Take note of a frame that stands for silence: nothing before it steadies what comes after. Does not wait."""
+        worker = self._workers[self._load.choice]
+        if not worker.busy_s:
+            worker.start(frame)
 
     def reset(self) -> None:
         """Forget the frames so far."""

@@ -26,11 +26,20 @@ class JsonLinesSink:
         path: replaced where it exists.
         class_names: in the order of the class ids.
         inputs: files that must not be overwritten.
+        stream: the number of the source, where there are several; a key of each line.
     Raises:
         SinkError: it cannot be written.
     """
 
-    def __init__(self, path: str | Path, class_names: Sequence[str], inputs: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        class_names: Sequence[str],
+        inputs: tuple[Path, ...] = (),
+        *,
+        stream: int | None = None,
+    ) -> None:
+        self._stream = stream
         self._path = Path(path)
         self._names = tuple(class_names)
         self._whole = 0  # bytes of whole lines
@@ -73,6 +82,7 @@ class JsonLinesSink:
         areas = [int(area) for area in segmentation.areas_px] if good else []
         seen = sum(areas) or 1
         return {
+            **({"stream": self._stream} if self._stream is not None else {}),
             "index": frame.index,
             **({"name": frame.name} if frame.name is not None else {}),
             "pts": frame.pts,
@@ -86,6 +96,7 @@ class JsonLinesSink:
             "latency_ms": {
                 step: round(ms, 3) for step, ms in {"decode": frame.decode_ms, **segmentation.timings_ms}.items()
             },
+            **({"age_ms": round(segmentation.age_ms, 3)} if segmentation.age_ms is not None else {}),
         }
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from time import perf_counter
@@ -63,6 +64,7 @@ class LiveReads(BlockingReads):
         self._time_base = Fraction(1)
         self._offset = self._last_pts = 0
         self._anew = False  # connected again, and no frame yet
+        self._in_call_s: float | None = None  # since when a read or an attempt to connect has not come back
 
     @abstractmethod
     def _connect(self) -> None:
@@ -81,13 +83,30 @@ class LiveReads(BlockingReads):
     def _endless(self) -> bool:
         """Whether there is more behind a loss: a recording would begin again at its start."""
 
+    @property
+    def stuck_s(self) -> float:
+        """Seconds by which a read or an attempt to connect is over its time-out; 0 where all is well."""
+        since_s = self._in_call_s
+        if since_s is None:
+            return 0.0
+        return max(perf_counter() - since_s - max(self._patience.read_s, self._patience.connect_s), 0.0)
+
     def _begin(self) -> Callable[[], Frame | None]:
         return self._next
+
+    @contextmanager
+    def _in_call(self) -> Iterator[None]:
+        self._in_call_s = perf_counter()
+        try:
+            yield
+        finally:
+            self._in_call_s = None
 
     def _next(self) -> Frame | None:
         while not self._stop.is_set():
             try:
-                frame = self._read()
+                with self._in_call():
+                    frame = self._read()
             except (LostError, SourceTimeoutError) as error:
                 if not self._recovered(str(error)):
                     return None
@@ -112,7 +131,8 @@ class LiveReads(BlockingReads):
                 return False
             self._connecting_s = perf_counter()
             try:
-                self._connect()
+                with self._in_call():
+                    self._connect()
             except SourceError as error:
                 reason = str(error)
                 continue

@@ -27,7 +27,7 @@ from segrt.runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from segrt.runtime.api import open, run
+    from segrt.runtime.api import open, run, run_streams
     from segrt.runtime.placement import Fit
     from segrt.runtime.segmenter import Segmenter
     from segrt.runtime.sources import open_source
@@ -48,6 +48,7 @@ _LAZY = {
     "open": "api",
     "open_source": "sources",
     "run": "api",
+    "run_streams": "api",
 }
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "open",
     "open_source",
     "run",
+    "run_streams",
 ]
 
 

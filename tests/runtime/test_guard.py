@@ -8,8 +8,8 @@ import pytest
 from tests.runtime.clips import write_video
 
 from segrt import Fit, ModelSpec, PixelFormat, Status, open_source
-from segrt.runtime import kernels
 from segrt.runtime import guard as guards
+from segrt.runtime import kernels
 from segrt.runtime.guard import Guard
 from segrt.runtime.placement import place
 from segrt.runtime.spec import GuardSettings

@@ -179,12 +179,12 @@ def test_without_the_guard_every_frame_gets_its_mask():
 
 
 def test_the_masks_are_the_same_with_and_without_the_guard():
-    with Segmenter(Counting().engine, Counting().spec) as plain:
-        with Segmenter(Counting().engine, Counting().spec, guard=True) as guarded:
-            for seed in range(5):
-                ours, theirs = guarded(picture(seed)), plain(picture(seed))
-                assert np.array_equal(ours.mask, theirs.mask)
-                assert (ours.confidence, ours.changed) == (theirs.confidence, theirs.changed)
+    plain, guarded = (Segmenter(Counting().engine, Counting().spec, guard=guard) for guard in (False, True))
+    with plain, guarded:
+        for seed in range(5):
+            ours, theirs = guarded(picture(seed)), plain(picture(seed))
+            assert np.array_equal(ours.mask, theirs.mask)
+            assert (ours.confidence, ours.changed) == (theirs.confidence, theirs.changed)
 
 
 def test_a_frozen_stream_is_told_by_the_time_of_its_frames():

@@ -26,7 +26,10 @@ def test_a_spec_survives_its_json():
         ({"palette": ((0, 0, 0),)}, "4 classes need as many"),
         ({"palette": ((0, 0, 256),) * 4}, "0..255"),
         ({"hidden": (4,)}, "among 0..3"),
-        ({"guard_settings": GuardSettings(moved_level=256)}, r"guard_settings.moved_level must be .* 0..255, found 256"),
+        (
+            {"guard_settings": GuardSettings(moved_level=256)},
+            r"guard_settings.moved_level must be .* 0..255, found 256",
+        ),
         ({"guard_settings": GuardSettings(flat_level=1.5)}, r"guard_settings.flat_level must be a whole number"),
         ({"guard_settings": GuardSettings(flat_share=-0.1)}, r"guard_settings.flat_share must be .* found -0.1"),
         ({"guard_settings": GuardSettings(frozen_s=float("nan"))}, "guard_settings.frozen_s must be .* found nan"),

@@ -131,3 +131,11 @@ def test_arrays_of_the_host_are_not_taken_for_frames_on_a_gpu(fake, theirs):
     assert not is_device_image(None)
     with pytest.raises(FrameError, match="of type OnDevice"):
         theirs(OnDevice(fake, noise(0, 60, 96)))
+
+
+def test_a_frame_that_is_on_the_gpu_already_is_not_looked_at_by_the_guard(fake):
+    black = np.zeros((128, 128, 3), np.uint8)
+    engine = FakeDeviceEngine(fake, brightness, (128, 128))
+    with Segmenter(engine, colour_spec((128, 128)), guard=True) as segmenter:
+        assert segmenter(black).status is Status.BLACK
+        assert segmenter(OnDevice(fake, black)).status is Status.OK

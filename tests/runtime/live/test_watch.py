@@ -141,10 +141,10 @@ def test_an_idle_engine_is_kept_warm():
     runs = []
     with Watched([fake_segmenter(at=runs.append)], deadline_ms=1000) as watched:
         watched(frame(0))
-        watched.check()
+        watched.keep_warm()
         assert len(runs) == 1
         sleep(0.3)
-        watched.check()
+        watched.keep_warm()
         sleep(0.1)
         assert len(runs) == 2
         assert watched(frame(1)).changed == 0  # the frame before is still the one to compare with

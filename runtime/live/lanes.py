@@ -1,0 +1,123 @@
+"""Segmenters for live sources: one engine for all of them, watched, and a smaller model beside it if one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engines.base import on_device
+from ..errors import ConfigError, ModelError, one_of
+from ..segmenter import Segmenter
+from .answers import OnHang
+from .events import OnLiveEvent
+from .watch import HANG_S, Watched
+
+Open = Callable[[str | Path], Segmenter]
+
+
+@dataclass(frozen=True)
+class Promptness:
+    """What is promised of the time of an answer.
+
+    Raises:
+        ConfigError: a time is not above 0, or `on_hang` is none.
+    """
+
+    deadline_ms: float | None = None  # from a frame's arrival to its answer; later ones are STALE
+    hang_s: float = HANG_S  # an engine that works on one frame for longer hangs
+    on_hang: OnHang | str = OnHang.STOP
+    fallback_model: str | Path | None = None  # smaller, of the same classes: runs where `deadline_ms` is often missed
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_ms", "hang_s"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name} must be a number above 0, found {value!r}")
+        object.__setattr__(self, "on_hang", one_of(OnHang, self.on_hang, "on_hang"))
+        if self.fallback_model is not None and self.deadline_ms is None:
+            raise ConfigError("a fallback model takes over when answers are late: give deadline_ms (--deadline-ms) too")
+
+
+class Lanes:
+    """A `Watched` for each of several streams; closes what it opened.
+
+    On the host all streams share one engine; on a GPU each has its own, for its buffers belong to one stream.
+
+    Args:
+        model: a model to `open`, or a segmenter that stays its owner's.
+        count: how many streams.
+    Raises:
+        ModelError: the fallback model has other classes.
+        EngineError, ModelError: what `open` raises.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Segmenter,
+        open_model: Open,
+        count: int = 1,
+        promptness: Promptness = Promptness(),
+        on_event: OnLiveEvent | None = None,
+    ) -> None:
+        self._open, self._promptness, self._on_event = open_model, promptness, on_event
+        self._models = [model] if promptness.fallback_model is None else [model, promptness.fallback_model]
+        self.watched: list[Watched] = []
+        opened: list[Segmenter] = []
+        try:
+            first = self._first(opened)
+            # The owner of an engine is closed last.
+            for number in reversed(range(count)):
+                mine = first if number == 0 else [self._another(segmenter, i) for i, segmenter in enumerate(first)]
+                self.watched.insert(0, self._watched(mine))
+        except BaseException:
+            for segmenter in opened:
+                segmenter.close()
+            raise
+
+    @property
+    def abandoned(self) -> int:
+        """Engines that hung and were left behind, in threads that only the end of the process ends."""
+        return sum(watched.abandoned for watched in self.watched)
+
+    def close(self) -> None:
+        """Close what answers; a hanging engine is left behind."""
+        for watched in reversed(self.watched):
+            watched.close()
+
+    def _first(self, opened: list[Segmenter]) -> list[Segmenter]:
+        first: list[Segmenter] = []
+        for model in self._models:
+            if isinstance(model, Segmenter):
+                first.append(model.sibling())
+                continue
+            first.append(segmenter := self._open(model))
+            opened.append(segmenter)
+        names = [segmenter.spec.class_names for segmenter in first]
+        if names[1:] and names[1] != names[0]:
+            raise ModelError(
+                f"the fallback model has the classes {', '.join(names[1])}, expected those of the model: "
+                f"{', '.join(names[0])}"
+            )
+        return first
+
+    def _another(self, segmenter: Segmenter, number: int) -> Segmenter:
+        model = self._models[number]
+        if on_device(segmenter.engine) and not isinstance(model, Segmenter):
+            return self._open(model)
+        return segmenter.sibling()
+
+    def _reopen(self, number: int) -> Segmenter:
+        model = self._models[number]
+        assert not isinstance(model, Segmenter)
+        return self._open(model)
+
+    def _watched(self, segmenters: Sequence[Segmenter]) -> Watched:
+        restart = self._promptness.on_hang is OnHang.RESTART and not isinstance(self._models[0], Segmenter)
+        return Watched(
+            segmenters,
+            deadline_ms=self._promptness.deadline_ms,
+            hang_s=self._promptness.hang_s,
+            reopen=self._reopen if restart else None,
+            on_event=self._on_event,
+        )
