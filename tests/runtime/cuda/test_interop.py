@@ -134,8 +134,11 @@ def test_arrays_of_the_host_are_not_taken_for_frames_on_a_gpu(fake, theirs):
 
 
 def test_a_frame_that_is_on_the_gpu_already_is_not_looked_at_by_the_guard(fake):
+    def bright(batch):
+        grey = batch[0, ::16, ::16, 1].astype(np.float32)
+        return np.stack([np.zeros_like(grey)] + 3 * [grey - 120])[None]
+
     black = np.zeros((128, 128, 3), np.uint8)
-    engine = FakeDeviceEngine(fake, brightness, (128, 128))
-    with Segmenter(engine, colour_spec((128, 128)), guard=True) as segmenter:
+    with Segmenter(FakeDeviceEngine(fake, bright, (128, 128)), colour_spec((128, 128)), guard=True) as segmenter:
         assert segmenter(black).status is Status.BLACK
         assert segmenter(OnDevice(fake, black)).status is Status.OK
