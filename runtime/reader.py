@@ -93,7 +93,8 @@ class Reader:
             if self._waiting:
                 frame = self._waiting.popleft()
                 self._changed.notify_all()
-                return frame
+                # A file waits: its frame is here when it is taken. A live one was here before, and ages meanwhile.
+                return frame if frame.arrived_s is not None else replace(frame, arrived_s=perf_counter())
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
@@ -118,7 +119,8 @@ class Reader:
 
     def _put(self, frame: Frame) -> bool:
         self._arrived_s = perf_counter()
-        frame = replace(frame, arrived_s=self._arrived_s)
+        if self._source.live:
+            frame = replace(frame, arrived_s=self._arrived_s)
         with self._changed:
             if self.drop is Drop.NONE:
                 self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)

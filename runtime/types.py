@@ -65,7 +65,7 @@ class Frame:
     name: str | None = None  # file name, for sources made of files
     coded: Coded | None = None  # what it was decoded from, where that can be decoded again
     decode_ms: float = 0.0
-    arrived_s: float | None = None  # time.perf_counter() when the source had given it; set by the Reader
+    arrived_s: float | None = None  # time.perf_counter() when it came; of a file, when it was taken
 
     @property
     def time_s(self) -> float | None:

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     check(options)
+    promptness(options)
     with ExitStack() as stack:
         how = {**source_options(options), "on_event": _tell}
         sources = [stack.enter_context(open_source(what, **how)) for what in options.sources]

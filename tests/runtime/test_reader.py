@@ -83,3 +83,11 @@ def test_a_failure_is_raised_once_after_the_frames_before_it():
         with pytest.raises(SourceError, match="lost"):
             reader.take()
         assert reader.take() is None
+
+
+def test_a_frame_of_a_file_arrives_when_it_is_taken_and_a_live_one_when_it_came():
+    with Reader(ListedSource(2)) as files, Reader(ListedSource(1, live=True)) as live:
+        time.sleep(0.1)
+        taken_s = time.perf_counter()
+        assert all(frame.arrived_s >= taken_s for frame in files)
+        assert all(frame.arrived_s < taken_s for frame in live)
