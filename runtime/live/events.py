@@ -51,7 +51,7 @@ def sentence(event: LiveEvent) -> str:
     """An event for people, in one line."""
     match event:
         case SignalLost():
-            return f"signal lost after {event.frames_given} frames: {event.reason}"
+            return f"{event.source}: signal lost after {event.frames_given} frames: {event.reason}"
         case Reconnecting():
             return f"{event.source}: attempt {event.attempt} to connect again in {event.wait_s:g} s ({event.reason})"
         case SignalRegained():

@@ -42,6 +42,7 @@ class Decoder:
     Args:
         live: give each picture out at once (see `Ledger`).
         cut_at: where a file breaks off, in bytes; a packet that reaches up to there is damaged.
+        timeout_s: after which FFmpeg gives up waiting for a stream; None: it waits.
         on_jump: called with the seconds by which the clock of a sender without an end was set; the times of the frames
             go on without that step. None: times are taken as they are.
     """
@@ -53,6 +54,7 @@ class Decoder:
         *,
         live: bool = False,
         cut_at: int | None = None,
+        timeout_s: float | None = None,
         on_jump: Callable[[float], None] | None = None,
     ) -> None:
         self.frames_ok = 0
@@ -65,7 +67,7 @@ class Decoder:
         self._ledger: Ledger[av.VideoFrame] = Ledger(wait=not live)
         self._ready: deque[Entry[av.VideoFrame]] = deque()
         self._ended = False
-        self._live, self._cut_at = live, cut_at
+        self._live, self._cut_at, self._timeout_s = live, cut_at, timeout_s
         self._on_jump, self._last_s = on_jump, 0.0
         self._last_pts: int | None = None
         self._origin: int | None = None  # what is subtracted: a stream's clock may have run for days
@@ -115,11 +117,16 @@ class Decoder:
 
     def _step(self) -> None:
         """Send one packet to the decoder, or at the end let it give what it still holds."""
+        begin = perf_counter()
         try:
             packet = next(self._packets, None)
         except av.error.FFmpegError as error:
             self.error, packet = _reason(error), None
-        if packet is None:
+        if self._timeout_s is not None and perf_counter() - begin >= self._timeout_s:
+            # FFmpeg gave up waiting. The packet that its parser then lets go of, and what the decoder holds, are as old
+            # as the silence, and must not be given out as new.
+            self._ended, self.error = True, self.error or "no data came for too long"
+        elif packet is None:
             self._ended = True
             self._decode(None, None)
         elif packet.size:  # an empty packet says "as before", or is the end

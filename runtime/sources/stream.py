@@ -98,7 +98,13 @@ class StreamSource(LiveReads):
         # A playlist (HLS) has a size and grows.
         self._sized = self._is_http and container.size > 0 and container.format.name != "hls"
         live = not self._is_http or self._length is None
-        self._decoder = Decoder(container, stream, live=live, on_jump=self._jumped if self._endless else None)
+        self._decoder = Decoder(
+            container,
+            stream,
+            live=live,
+            timeout_s=self._patience.read_s if self._endless else None,
+            on_jump=self._jumped if self._endless else None,
+        )
 
     def _read(self) -> Frame | None:
         assert self._decoder is not None

@@ -50,6 +50,7 @@ def test_mpeg_ts_over_udp_and_a_sender_that_pauses() -> None:
         assert 0.3 <= reader.silent_s < 0.5
         while not events:
             time.sleep(0.01)
+        assert reader.take(timeout_s=0.01) is None  # what a parser or decoder still held is old by now
         sender.go_on()
         later = good_codes(reader, 5)
     assert later[0] > codes[-1]
