@@ -59,7 +59,7 @@ def is_glob(text: str) -> bool:
 
 def without_password(url: str) -> str:
     """A URL that may be shown: user, password and parameters that are secrets are replaced by ***."""
-    url = re.sub(r"^(\w+://)[^/?#]*@", r"\1***@", url)
+    url = re.sub(r"^(\w+://)[^/?#]+@", r"\1***@", url)
     url = re.sub(r"^(\w+://)[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@", r"\1***@", url)  # a password with a slash in it
     secret = r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key|auth|signature|credential)[^=&#]*=)[^&#]*"
     return re.sub(secret, r"\1***", url)

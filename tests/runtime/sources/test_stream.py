@@ -146,6 +146,7 @@ def test_passwords_are_not_shown() -> None:
     assert without_password("rtsp://me:p@ss@host/x") == "rtsp://***@host/x"
     assert without_password("rtsp://me:a/b@host/x") == "rtsp://***@host/x"
     assert without_password("rtsp://host/x?user=me&Password=secret&c=1") == "rtsp://host/x?user=me&Password=***&c=1"
+    assert without_password("udp://@:5000") == "udp://@:5000"
     assert without_password("srt://host:9?passphrase=secret") == "srt://host:9?passphrase=***"
 
 
