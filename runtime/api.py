@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .bundles import verification
 from .engines import choose, open_engine
-from .errors import EngineError, SourceError, one_of
+from .errors import EngineError, SourceError, SourceLostError, one_of
 from .live.answers import Answers
 from .live.events import OnLiveEvent
 from .live.lanes import Lanes, Promptness
@@ -139,7 +139,8 @@ def run(
         an answer NO_SIGNAL every 0.4 s, whose frame has no pixels.
     Raises:
         SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
-            truncated file, a lost connection); and what `open` raises.
+            truncated file); and what `open` raises.
+        SourceLostError: a live source broke off, and could not be had again.
         EngineError: an engine hangs.
         ConfigError: an option's value is none.
     """
@@ -193,7 +194,7 @@ def _begin(
                 yield from _waited(opened[0], segmenter, policy, stop)
             for source in opened:
                 if source.problem:
-                    raise SourceError(source.problem)
+                    raise (SourceLostError if source.live else SourceError)(source.problem)
 
     return results
 
