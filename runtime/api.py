@@ -127,7 +127,7 @@ def run(
 
     Args:
         source: a video, image, folder or glob, camera (0, "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
-        model: as for `open`, or a Segmenter, which then stays open.
+        model: as for `open`, or a Segmenter, which then stays open; of a live source its frames are guarded too.
         drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
         on_event: told of lost and regained signals, engines that hang and models that take turns (see `LiveEvent`), in
             the thread where it happened.
@@ -183,10 +183,10 @@ def _begin(
         with ExitStack() as stack:
             opened = [stack.enter_context(open_source(what, on_event=on_event, **how)) for what in sources]
             live = any(source.live for source in opened)
-            if options.get("guard") is None:
-                options["guard"] = live
+            guard = live or None if options.get("guard") is None else options["guard"]
+            options["guard"] = bool(guard)
             if live or promptness != Promptness() or len(opened) > 1:
-                lanes = Lanes(model, partial(open, **options), len(opened), promptness, on_event)
+                lanes = Lanes(model, partial(open, **options), len(opened), promptness, on_event, guard=guard)
                 stack.callback(lanes.close)
                 yield from _watched(opened, lanes, policy, promptness, stop, on_event)
             else:

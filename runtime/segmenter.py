@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import perf_counter
 from types import TracebackType
@@ -45,6 +45,14 @@ class Pending:
         return self._known
 
 
+@dataclass
+class _Use:
+    """Of one engine, by one segmenter or several."""
+
+    lock: Lock = field(default_factory=Lock)
+    segmenters: int = 1
+
+
 class Segmenter:
     """A spec and an engine that belong together. Calls from several threads are served one after the other.
 
@@ -80,18 +88,22 @@ class Segmenter:
         self.defect = defect
         self.graph = graph
         self._threads = threads
-        self._lock = Lock()
+        self._use = _Use()
+        self._lock = self._use.lock
         self._previous: Mask | None = None
-        self._closed, self._owns_engine = False, True
+        self._closed = False
         self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
         self._run_engine = runner(engine)
         self._steady = Steady(threads) if steady and self._session is None else None
         self._guard = Guard(spec.guard_settings) if guard else None
 
-    def sibling(self) -> Segmenter:
+    def sibling(self, *, guard: bool | None = None) -> Segmenter:
         """Another stream on the same engine: a segmenter with a memory of its own, whose calls wait for this one's.
 
-        For engines of the host. Close this one last.
+        For engines of the host. The engine is closed with the last of them.
+
+        Args:
+            guard: whether its frames are guarded; None: as this one's.
         """
         other = Segmenter(
             self.engine,
@@ -100,9 +112,11 @@ class Segmenter:
             threads=self._threads,
             graph=self.graph,
             steady=self._steady is not None,
-            guard=self._guard is not None,
+            guard=self._guard is not None if guard is None else guard,
         )
-        other._lock, other._owns_engine = self._lock, False
+        with self._lock:
+            self._use.segmenters += 1
+        other._use, other._lock = self._use, self._lock
         return other
 
     @property
@@ -292,11 +306,15 @@ class Segmenter:
             self._session.forget()
 
     def close(self) -> None:
-        """Close the engine; waits for frames that are being segmented, whose results stay to be had."""
+        """Close it, and the engine with its last segmenter; waits for frames that are being segmented.
+
+        Results stay to be had.
+        """
         with self._lock:
             if not self._closed:
                 self._closed = True
-                if self._owns_engine:
+                self._use.segmenters -= 1
+                if not self._use.segmenters:
                     (self._session or self.engine).close()
 
     def __enter__(self) -> Segmenter:

@@ -65,6 +65,11 @@ class Streams:
         for reader in self._readers:
             reader.stop()
 
+    def fail(self, number: int, failure: Exception) -> None:
+        """Give a source up for a reason: it is read no further, and the others go on."""
+        self.failures[number] = failure
+        self._readers[number].stop()
+
     def take(self, timeout_s: float | None = None) -> tuple[int, Frame] | None:
         """The number of a source and its next frame; None when all have ended, or when none came within `timeout_s`.
 

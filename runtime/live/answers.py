@@ -43,7 +43,7 @@ class Answers:
         sources: closed when the iteration ends.
         watched: one for each source; their owner closes them.
         drop: see `Reader`.
-        hang_s: a source that is stuck for longer than its own time-outs and this ends the iteration.
+        hang_s: a source that is stuck for longer than its own time-outs and this is given up: one of the `failures`.
         stop: once set, from any thread, the iteration ends.
         on_event: told of a source that hangs, in the iterating thread.
     """
@@ -91,7 +91,6 @@ class Answers:
 
         Raises:
             EngineError, FrameError, ModelError: as of `Watched`.
-            SourceTimeoutError: a source is stuck.
         """
         while not self._stop.is_set():
             taken = self._streams.take(_LOOK_S)
@@ -114,8 +113,9 @@ class Answers:
         for number, source in enumerate(self.sources):
             if not source.live or self._streams.ended[number]:
                 continue
-            self._check_stuck(source)
-            if (silence := self._silence(number)) is not None:
+            if isinstance(source, LiveReads) and source.stuck_s >= self._hang_s:
+                self._give_up(number, source)
+            elif (silence := self._silence(number)) is not None:
                 self.watched[number].lost(silence)
                 yield number, silence, Segmentation(None, Status.NO_SIGNAL)
 
@@ -131,13 +131,13 @@ class Answers:
         # Its packets are in the answer of the frame itself.
         return replace(last, image=None, status=Status.NO_SIGNAL, pts=pts, decode_ms=0.0, coded=None, arrived_s=None)
 
-    def _check_stuck(self, source: Source) -> None:
-        if not isinstance(source, LiveReads) or source.stuck_s < self._hang_s:
-            return
-        self._tell(SourceHung(source.name, round(source.stuck_s, 2)))
+    def _give_up(self, number: int, source: LiveReads) -> None:
+        stuck_s = source.stuck_s
+        self._tell(SourceHung(source.name, round(stuck_s, 2)))
         with suppress(Exception):
             source.close()
-        raise SourceTimeoutError(
-            f"{source.name} is stuck: a read has not come back for {source.stuck_s:.1f} s beyond its time-out; check "
-            "the device or driver and start again"
+        reason = (
+            f"{source.name} is stuck: a read has not come back for {stuck_s:.1f} s beyond its time-out; check the "
+            "device or driver and start again"
         )
+        self._streams.fail(number, SourceTimeoutError(reason))

@@ -47,7 +47,9 @@ class Lanes:
     Args:
         model: a model to `open`, or a segmenter that stays its owner's.
         count: how many streams.
+        guard: whether streams of a segmenter that was given are guarded; None: as it is.
     Raises:
+        ConfigError: another engine shall be opened when one hangs, and there is a segmenter in the place of a model.
         ModelError: the fallback model has other classes.
         EngineError, ModelError: what `open` raises.
     """
@@ -59,18 +61,25 @@ class Lanes:
         count: int = 1,
         promptness: Promptness = Promptness(),
         on_event: OnLiveEvent | None = None,
+        *,
+        guard: bool | None = None,
     ) -> None:
+        if promptness.on_hang is OnHang.RESTART and isinstance(model, Segmenter):
+            raise ConfigError(
+                "on_hang='restart' opens the model again, found a Segmenter: give the model's name or path, or 'stop'"
+            )
         self._open, self._promptness, self._on_event = open_model, promptness, on_event
+        self._guard = guard
         self._models = [model] if promptness.fallback_model is None else [model, promptness.fallback_model]
         self.watched: list[Watched] = []
         opened: list[Segmenter] = []
         try:
             first = self._first(opened)
-            # The owner of an engine is closed last.
-            for number in reversed(range(count)):
+            for number in range(count):
                 mine = first if number == 0 else [self._another(segmenter, i) for i, segmenter in enumerate(first)]
-                self.watched.insert(0, self._watched(mine))
+                self.watched.append(self._watched(mine))
         except BaseException:
+            self.close()
             for segmenter in opened:
                 segmenter.close()
             raise
@@ -82,14 +91,14 @@ class Lanes:
 
     def close(self) -> None:
         """Close what answers; a hanging engine is left behind."""
-        for watched in reversed(self.watched):
+        for watched in self.watched:
             watched.close()
 
     def _first(self, opened: list[Segmenter]) -> list[Segmenter]:
         first: list[Segmenter] = []
         for model in self._models:
             if isinstance(model, Segmenter):
-                first.append(model.sibling())
+                first.append(model.sibling(guard=self._guard))
                 continue
             first.append(segmenter := self._open(model))
             opened.append(segmenter)
@@ -113,7 +122,7 @@ class Lanes:
         return self._open(model)
 
     def _watched(self, segmenters: Sequence[Segmenter]) -> Watched:
-        restart = self._promptness.on_hang is OnHang.RESTART and not isinstance(self._models[0], Segmenter)
+        restart = self._promptness.on_hang is OnHang.RESTART
         return Watched(
             segmenters,
             deadline_ms=self._promptness.deadline_ms,

@@ -77,7 +77,8 @@ class Watched:
         self._weigh(age_ms, late=result is None)
         if result is None:
             self.frames_late += 1
-            return Segmentation(None, Status.STALE, age_ms=age_ms)
+            status = Status.STALE if frame.status is Status.OK else frame.status
+            return Segmentation(None, status, age_ms=age_ms)
         return replace(result, age_ms=age_ms)
 
     def check(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tests.runtime.clips import write_video
 from tests.tiny import colour_net, colour_spec
 
 import segrt
-from segrt import Frame, Segmentation, SourceLostError, Status
+from segrt import Frame, Segmentation, Segmenter, SourceLostError, Status
+from segrt.runtime.engines import FakeEngine
 
 PERIOD = 256
 """Indices are told apart up to here: four blocks of four colours."""
@@ -68,6 +70,17 @@ def stream_of(
 def marking_net(folder: Path) -> Path:
     """A network whose masks carry the index; its input is large enough for the guard."""
     return colour_net(folder / "net.onnx", colour_spec((128, 128)))
+
+
+def marking_segmenter(infer: Callable[[int, NDArray[Any]], NDArray[Any]] = lambda count, logits: logits) -> Segmenter:
+    """What `marking_net` does, without a network; `infer` is given the number of the frame and its logits."""
+    count = itertools.count()
+
+    def logits(batch: NDArray[Any]) -> NDArray[Any]:
+        blocks = batch[:, ::4, ::4].transpose(0, 3, 1, 2) - np.float32(127)  # (1, 3, 32, 32) RGB
+        return infer(next(count), np.concatenate([np.zeros_like(blocks[:, :1]), blocks], axis=1))
+
+    return Segmenter(FakeEngine(logits, (128, 128)), colour_spec((128, 128)))
 
 
 @contextlib.contextmanager

@@ -36,7 +36,9 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return marking_net(tmp_path)
 
 
-def clip(path: Path, first: int, end: int, size_hw: tuple[int, int] = (128, 128), first_pts: int | None = None) -> bytes:
+def clip(
+    path: Path, first: int, end: int, size_hw: tuple[int, int] = (128, 128), first_pts: int | None = None
+) -> bytes:
     pictures = (picture(index, size_hw) for index in range(first, end))
     return stream_of(path, pictures, first_pts=first if first_pts is None else first_pts)
 
@@ -178,7 +180,10 @@ def test_one_of_several_sources_that_breaks_off_leaves_the_others_alone(net: Pat
     shown: list[list[int]] = [[], []]
     go_on = threading.Event()
     first = clip(tmp_path / "a.ts", 0, 10)
-    with sent(first) as broken, sent(clip(tmp_path / "b.ts", 100, 120), go_on, clip(tmp_path / "c.ts", 120, 140)) as url:
+    with (
+        sent(first) as broken,
+        sent(clip(tmp_path / "b.ts", 100, 120), go_on, clip(tmp_path / "c.ts", 120, 140)) as url,
+    ):
         running = segrt.run_streams([broken, url], net, drop="none", reconnect=0)
         with pytest.raises(SourceLostError, match="broke off after 10 frames"):
             for number, frame, result in running:
