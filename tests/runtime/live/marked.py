@@ -113,12 +113,16 @@ def sent(*parts: bytes | threading.Event) -> Iterator[str]:
     thread.join(5)
 
 
-def answers_of(url: str, net: Any, **options: Any) -> list[Answer]:
-    """All that `segrt.run` gives of a stream that breaks off at its end; no frame is dropped."""
-    answers: list[Answer] = []
+def run(url: str, net: Any, **options: Any) -> Iterator[Answer]:
+    """What `segrt.run` gives of a stream that breaks off at its end; no frame is dropped."""
     how = {"drop": "none", "reconnect": 0, "timeout_s": 5.0, **options}
     with contextlib.suppress(SourceLostError):
-        answers.extend(segrt.run(url, net, **how))
+        yield from segrt.run(url, net, **how)
+
+
+def answers_of(url: str, net: Any, **options: Any) -> list[Answer]:
+    """All of `run`, checked."""
+    answers = list(run(url, net, **options))
     check(answers)
     return answers
 

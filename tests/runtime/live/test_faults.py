@@ -17,14 +17,14 @@ from tests.runtime.live.marked import (
     marked_in,
     marking_net,
     picture,
+    run,
     sent,
-    shown_in,
     statuses,
     stream_of,
 )
 
 import segrt
-from segrt import SourceLostError, Status
+from segrt import Frame, Segmentation, SourceLostError, Status
 from segrt.runtime.live.events import PtsJump, SignalLost, SignalRegained
 
 BLACK = np.zeros((128, 128, 3), np.uint8)
@@ -126,10 +126,8 @@ def test_a_frozen_stretch_gets_no_mask_once_its_encoder_has_settled_and_ends_wit
     net: Path, tmp_path: Path
 ) -> None:
     pictures = [picture(9 if 10 <= index < 60 else index) for index in range(75)]
-    answers = []
-    with sent(stream_of(tmp_path / "a.ts", pictures, keyframe_every=30)) as url, pytest.raises(SourceLostError):
-        for answer in segrt.run(url, net, drop="none", reconnect=0):
-            answers.append(answer)
+    with sent(stream_of(tmp_path / "a.ts", pictures, keyframe_every=30)) as url:
+        answers = list(run(url, net))
     found = statuses(answers)
     first = found.index("frozen")
     assert 10 + 10 <= first <= 10 + 18  # 0.4 s after the picture has stopped to change
@@ -142,17 +140,16 @@ def test_a_paused_source_has_no_signal_within_half_a_second_and_goes_on(net: Pat
     silences: list[float] = []
     answers, last_s = [], 0.0
     with sent(clip(tmp_path / "a.ts", 0, 20), pause, clip(tmp_path / "b.ts", 20, 40)) as url:
-        with pytest.raises(SourceLostError):
-            for frame, result in segrt.run(url, net, drop="none", reconnect=0):
-                now_s = time.perf_counter()
-                if result.status is Status.NO_SIGNAL:
-                    silences.append(now_s - last_s)
-                    assert (frame.image, frame.index) == (None, answers[-1][0].index)
-                    if len(silences) == 2:
-                        pause.set()
-                else:
-                    last_s = frame.arrived_s or now_s
-                    answers.append((frame, result))
+        for frame, result in run(url, net):
+            now_s = time.perf_counter()
+            if result.status is Status.NO_SIGNAL:
+                silences.append(now_s - last_s)
+                assert (frame.image, frame.index) == (None, answers[-1][0].index)
+                if len(silences) == 2:
+                    pause.set()
+            else:
+                last_s = frame.arrived_s or now_s
+                answers.append((frame, result))
     check(answers)
     assert silences[0] < 0.5
     assert silences[1] - silences[0] < 0.6
@@ -176,25 +173,22 @@ def test_a_source_that_is_killed_and_comes_back_is_found_again_and_no_frame_come
 
 
 def test_one_of_several_sources_that_breaks_off_leaves_the_others_alone(net: Path, tmp_path: Path) -> None:
-    seen: list[list[segrt.Segmentation]] = [[], []]
-    shown: list[list[int]] = [[], []]
     go_on = threading.Event()
-    first = clip(tmp_path / "a.ts", 0, 10)
-    with (
-        sent(first) as broken,
-        sent(clip(tmp_path / "b.ts", 100, 120), go_on, clip(tmp_path / "c.ts", 120, 140)) as url,
-    ):
-        running = segrt.run_streams([broken, url], net, drop="none", reconnect=0)
+    parts = clip(tmp_path / "b.ts", 100, 120), go_on, clip(tmp_path / "c.ts", 120, 140)
+
+    def tell(event: object) -> None:
+        if isinstance(event, SignalLost):
+            go_on.set()  # the second source has frames to come when the first is lost
+
+    found: list[tuple[int, Frame, Segmentation]] = []
+    with sent(clip(tmp_path / "a.ts", 0, 10)) as broken, sent(*parts) as url:
+        running = segrt.run_streams([broken, url], net, drop="none", reconnect=0, on_event=tell)
         with pytest.raises(SourceLostError, match="broke off after 10 frames"):
-            for number, frame, result in running:
-                if result.status is Status.NO_SIGNAL:
-                    go_on.set()  # the first source ended before this one had given its last frames
-                    continue
-                seen[number].append(result)
-                shown[number].append(shown_in(frame.image))
-    assert shown[0] == list(range(10))
-    assert len(seen[1]) >= 38
-    for results, indices in zip(seen, shown, strict=True):
-        good = [(marked_in(r.mask), index) for r, index in zip(results, indices, strict=True) if r.mask is not None]
-        assert len(good) >= len(results) - 2
-        assert all(marked == index for marked, index in good)
+            found.extend(running)
+    first, second = ([(f, r) for number, f, r in found if number == wanted] for wanted in (0, 1))
+    check(first)
+    check(second)
+    marks = [{marked_in(result.mask) for _, result in each if result.mask is not None} for each in (first, second)]
+    assert marks[0] == set(range(10))
+    assert marks[1] <= set(range(100, 140))
+    assert len(marks[1]) >= 38
