@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from tests.runtime.live.marked import (
@@ -25,9 +27,11 @@ from tests.runtime.live.marked import (
 
 import segrt
 from segrt import Frame, Segmentation, SourceLostError, Status
+from segrt.cli import main
 from segrt.runtime.live.events import PtsJump, SignalLost, SignalRegained
 
 BLACK = np.zeros((128, 128, 3), np.uint8)
+HIGH = (160, 128)
 
 
 @pytest.fixture
@@ -192,3 +196,31 @@ def test_one_of_several_sources_that_breaks_off_leaves_the_others_alone(net: Pat
     assert marks[0] == set(range(10))
     assert marks[1] <= set(range(100, 140))
     assert len(marks[1]) >= 38
+
+
+def test_a_run_in_which_much_goes_wrong_is_recorded_and_replayed_with_the_same_masks(
+    net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = bytearray(clip(tmp_path / "a.ts", 10, 30))
+    damaged[len(damaged) // 3 : len(damaged) // 3 + 40] = bytes(40)
+    black = stream_of(tmp_path / "b.ts", [BLACK] * 10, first_pts=30)
+    pause = threading.Event()
+    timer = threading.Timer(2.0, pause.set)
+    timer.start()
+    parts = clip(tmp_path / "c.ts", 0, 10), bytes(damaged), black, pause, HANG_UP, clip(tmp_path / "d.ts", 40, 60, HIGH)
+    with sent(*parts) as url:
+        options = ["-m", net, "--drop", "none", "--reconnect", "1", "--on-bad", "hold", "-q"]
+        outputs = ["-o", tmp_path / "o.mp4", "--json", tmp_path / "j", "--record", tmp_path / "box"]
+        assert main(["run", "--video", url, *map(str, options), *map(str, outputs)]) == 1
+    timer.cancel()
+    found = Counter(json.loads(line)["status"] for line in (tmp_path / "j").read_text().splitlines())
+    assert found.keys() == {"ok", "corrupt", "black", "no_signal", "size_changed"}
+    with av.open(str(tmp_path / "o.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == found.total()
+    capsys.readouterr()
+    assert main(["replay", str(tmp_path / "box"), "--json", str(tmp_path / "r")]) == 0
+    replayed = json.loads((tmp_path / "r").read_text())
+    assert (replayed["frames"], replayed["different"]) == (found.total(), [])
+    assert replayed["same"] == found.total() - found["no_signal"]
+    assert replayed["without_mask"] == {name: count for name, count in found.items() if name != "ok"}
+    assert f"without a mask: {found['corrupt']} corrupt" in capsys.readouterr().out
