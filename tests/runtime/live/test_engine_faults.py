@@ -30,7 +30,7 @@ from tests.runtime.live.marked import (
 import segrt
 from segrt import ConfigError, EngineError, Frame, SourceTimeoutError, Status
 from segrt.runtime.live.answers import Answers
-from segrt.runtime.live.events import EngineHung, LiveEvent, SourceHung
+from segrt.runtime.live.events import EngineHung, LiveEvent, ModelChanged, SignalLost, SourceHung
 from segrt.runtime.live.pipeline import LivePipeline
 from segrt.runtime.live.watch import Watched
 from segrt.runtime.sources.live import LiveReads, Patience
@@ -72,6 +72,21 @@ def test_a_frame_that_is_bad_anyway_keeps_its_own_status_when_the_engine_is_late
         assert watched(Frame(picture(0), 0)).status is Status.STALE
         assert watched(Frame(None, 1, status=Status.CORRUPT)).status is Status.CORRUPT
         gate.set()
+
+
+def test_a_machine_that_is_too_slow_takes_the_smaller_model_and_masks_come_again(stream: bytes, tmp_path: Path) -> None:
+    def slow(count: int, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        time.sleep(0.15)
+        return logits
+
+    events: list[object] = []
+    with sent(stream) as url, marking_segmenter(slow) as segmenter:
+        options = {"deadline_ms": 100, "fallback_model": marking_net(tmp_path), "on_event": events.append}
+        answers = answers_of(url, segmenter, **options)
+    assert [type(event) for event in events if not isinstance(event, SignalLost)] == [ModelChanged]
+    found = statuses(answers)
+    assert found[0] == "stale"
+    assert found[-10:] == ["ok"] * 10
 
 
 def test_a_source_that_is_made_to_wait_is_not_called_silent(stream: bytes) -> None:
