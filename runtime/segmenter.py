@@ -51,6 +51,7 @@ class _Use:
 
     lock: Lock = field(default_factory=Lock)
     segmenters: int = 1
+    hangs: bool = False
 
 
 class Segmenter:
@@ -308,14 +309,23 @@ class Segmenter:
     def close(self) -> None:
         """Close it, and the engine with its last segmenter; waits for frames that are being segmented.
 
-        Results stay to be had.
+        Results stay to be had. An engine that hangs is not waited for.
         """
-        with self._lock:
+        if not self._lock.acquire(timeout=0 if self._use.hangs else -1):
+            self._closed = True
+            return
+        try:
             if not self._closed:
                 self._closed = True
                 self._use.segmenters -= 1
                 if not self._use.segmenters:
                     (self._session or self.engine).close()
+        finally:
+            self._lock.release()
+
+    def leave(self) -> None:
+        """The engine hangs: closing a segmenter does not wait for it."""
+        self._use.hangs = True
 
     def __enter__(self) -> Segmenter:
         if self._closed:

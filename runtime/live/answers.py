@@ -13,6 +13,7 @@ from types import TracebackType
 from ..errors import SourceTimeoutError
 from ..reader import Drop
 from ..sources.base import Source
+from ..sources.events import tell
 from ..sources.live import LiveReads
 from ..streams import Streams
 from ..types import Frame, Segmentation, Status
@@ -62,7 +63,7 @@ class Answers:
         self._streams = Streams(sources, drop)
         self._hang_s = hang_s
         self._stop = stop or Event()
-        self._tell = on_event or (lambda event: None)
+        self._on_event = on_event
         self._last: list[Frame | None] = [None] * len(sources)
         self._told_s = [0.0] * len(sources)
         self._looked_s = 0.0
@@ -133,7 +134,7 @@ class Answers:
 
     def _give_up(self, number: int, source: LiveReads) -> None:
         stuck_s = source.stuck_s
-        self._tell(SourceHung(source.name, round(stuck_s, 2)))
+        tell(self._on_event, SourceHung(source.name, round(stuck_s, 2)))
         with suppress(Exception):
             source.close()
         reason = (

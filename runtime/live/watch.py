@@ -14,6 +14,7 @@ from types import TracebackType
 
 from ..errors import EngineError
 from ..segmenter import Segmenter
+from ..sources.events import tell
 from ..types import Frame, Segmentation, Status
 from .events import EngineEvent, EngineHung, EngineRestarted, ModelChanged
 from .load import Load
@@ -48,7 +49,7 @@ class Watched:
         self._workers = [Worker(segmenter) for segmenter in segmenters]
         self._deadline_s = None if deadline_ms is None else deadline_ms / 1e3
         self._hang_s, self._reopen = hang_s, reopen
-        self._tell = on_event or (lambda event: None)
+        self._on_event = on_event
         self._load = Load(deadline_ms, len(self._workers))
         self.frames_late = 0
         self.abandoned = 0  # engines that hung and were left behind; their threads end with the process
@@ -113,6 +114,7 @@ class Watched:
         """Close every segmenter whose engine answers; a hanging one is left behind."""
         for worker in self._workers:
             if not worker.close(self._hang_s):
+                worker.segmenter.leave()
                 self.abandoned += 1
 
     def __enter__(self) -> Watched:
@@ -137,7 +139,8 @@ class Watched:
 
     def _hung(self, worker: Worker) -> None:
         busy_s = worker.busy_s
-        self._tell(EngineHung(worker.engine, round(busy_s, 2)))
+        tell(self._on_event, EngineHung(worker.engine, round(busy_s, 2)))
+        worker.segmenter.leave()
         if self._reopen is None:
             raise EngineError(
                 f"the engine ({worker.engine}) has not answered for {busy_s:.1f} s: it hangs; start again, or let "
@@ -147,14 +150,14 @@ class Watched:
         self.abandoned += 1
         number, begin = self._workers.index(worker), perf_counter()
         self._workers[number] = Worker(self._reopen(number))
-        self._tell(EngineRestarted(worker.engine, round(perf_counter() - begin, 2)))
+        tell(self._on_event, EngineRestarted(worker.engine, round(perf_counter() - begin, 2)))
 
     def _weigh(self, age_ms: float, *, late: bool) -> None:
         before = self._load.choice
         self._load.add(age_ms, late=late, now_s=perf_counter())
         if (now := self._load.choice) != before:
             self._workers[now].forget()  # its last frame was long ago
-            self._tell(ModelChanged(self._workers[before].name, self._workers[now].name, self._load.reason))
+            tell(self._on_event, ModelChanged(self._workers[before].name, self._workers[now].name, self._load.reason))
 
 
 class Worker:

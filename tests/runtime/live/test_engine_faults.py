@@ -143,6 +143,35 @@ def test_an_engine_that_hangs_ends_the_run_with_an_error(stream: bytes) -> None:
     assert [type(event) for event in events] == [EngineHung]
 
 
+def test_a_segmenter_of_ones_own_that_hangs_can_be_left_and_the_error_is_seen(stream: bytes) -> None:
+    gate = threading.Event()
+
+    def hang(count: int, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        gate.wait(10)
+        return logits
+
+    start = time.monotonic()
+    with sent(stream) as url:
+        with pytest.raises(EngineError, match="it hangs"), marking_segmenter(hang) as segmenter:
+            next(segrt.run(url, segmenter, drop="none", hang_s=0.3))
+        assert time.monotonic() - start < 8
+        gate.set()
+
+
+def test_a_callback_that_fails_does_not_end_the_run(stream: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    def slow(count: int, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        time.sleep(0.4 if count == 3 else 0)
+        return logits
+
+    def fail(event: object) -> None:
+        raise RuntimeError("broken")
+
+    with Watched([marking_segmenter(slow)], hang_s=0.2, reopen=lambda n: marking_segmenter(), on_event=fail) as watched:
+        results = [watched(Frame(picture(index), index)) for index in range(6)]
+    assert [result.status.value for result in results] == ["ok"] * 3 + ["stale"] + ["ok"] * 2
+    assert "on_event failed for EngineHung" in caplog.text
+
+
 HANGS = """
 import sys, time
 from segrt.cli import main
