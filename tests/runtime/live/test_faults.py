@@ -161,6 +161,21 @@ def test_a_paused_source_has_no_signal_within_half_a_second_and_goes_on(net: Pat
     assert [frame.index for frame, _ in answers] == list(range(len(answers)))
 
 
+def test_silence_ends_a_run_that_shall_stop_on_bad_frames(
+    net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pause = threading.Event()
+    with sent(clip(tmp_path / "a.ts", 0, 20), pause) as url:
+        options = ["--video", url, "-m", str(net), "--drop", "none", "--on-bad", "stop", "--json", str(tmp_path / "j")]
+        assert main(["run", *options]) == 1
+    told = capsys.readouterr()
+    lines = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
+    assert [line["status"] for line in lines] == ["ok"] * (len(lines) - 1) + ["no_signal"]
+    last = lines[-1]["index"]
+    assert told.err.splitlines()[-1] == f"segrt: no signal; stopped at frame {last}, as --on-bad says"
+    assert "0 bad, 1 x no signal; " in told.out
+
+
 def test_a_source_that_is_killed_and_comes_back_is_found_again_and_no_frame_comes_twice(
     net: Path, tmp_path: Path
 ) -> None:
