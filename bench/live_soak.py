@@ -3,9 +3,9 @@
     python -m bench.live_soak [--frames 100000] [--fps FPS] [--deadline-ms 100] [--save]
 
 Frames of examples/scan.mp4 (640x480), decoded once, over and over through what `segrt run` uses for a live source:
-reader thread, guard, deadline, engine thread, `LivePipeline`, writer thread and a JSON file. Without --fps a frame comes
-as soon as there is room for it, so that an hour's frames take minutes; two wait then, and the age is mostly theirs. With
---fps they come as a camera's, and the freshest counts.
+reader thread, guard, deadline, engine thread, `LivePipeline`, writer thread and a JSON file. Without --fps a frame
+comes when the one before has its answer, so that an hour's frames take minutes; with --fps they come as a camera's,
+and the freshest counts.
 
 Prints, and with --save writes to bench/results/live_soak.json after every stretch (of a tenth of the frames): resident
 memory, p50 and p99 of frame to mask and of the answers' age, statuses, frames without a mask by cause; and what a
@@ -15,27 +15,18 @@ straight line through the stretches gains from the second to the last.
 from __future__ import annotations
 
 import argparse
-import tempfile
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-import segrt
 from segrt.runtime.benchmark.frames import PacedSource, load_frames
-from segrt.runtime.live.answers import Answers
-from segrt.runtime.live.lanes import Lanes, Promptness
-from segrt.runtime.live.pipeline import LivePipeline
-from segrt.runtime.reader import Drop
-from segrt.runtime.sinks.jsonl import JsonLinesSink
 
-from .environment import ROOT, header, save
-from .int8 import undisturbed
+from .environment import header, save
+from .live_path import CLIP, OnDemand, through
 from .live_stretches import Row, Stretches, courses, line, totals
 
 QUESTION = "Does anything grow or slow down when a live run goes on and on?"
 STRETCHES = 10
-AS_FAST_AS_IT_GOES = 100_000.0
 MOST_MB, MOST_TIMES = 2.0, 1.25
 """What counts as flat: the line through resident memory gains no more, and the last stretch's p99 is no more than so
 many times the second's. 2 MB in 100,000 frames is 20 bytes a frame: less than anything that is kept of one."""
@@ -50,56 +41,47 @@ def main() -> None:
     parser.add_argument("--deadline-ms", type=float, default=100.0)
     parser.add_argument("--save", action="store_true", help="write bench/results/live_soak.json")
     options = parser.parse_args()
-    result = header(QUESTION, "openvino", "numpy")
-    result |= {name: getattr(options, name) for name in ("model", "frames", "fps", "deadline_ms")}
+    if options.frames < STRETCHES:
+        parser.error(f"--frames {options.frames}: expected {STRETCHES} or more, one for each stretch")
+    settings = {name: getattr(options, name) for name in ("model", "frames", "fps", "deadline_ms")}
+    facts = header(QUESTION, "openvino", "numpy") | settings
     rows: list[Row] = []
 
     def done(row: Row) -> None:
         rows.append(row)
         print(line(row), flush=True)
         if options.save:
-            save("live_soak", {**result, **summed_up(rows, done=len(rows) == STRETCHES)})
+            save("live_soak", facts | summed_up(rows))
 
-    with undisturbed() as scheduling:
-        result["scheduling"] = scheduling
-        run(options, Stretches(frames=max(options.frames // STRETCHES, 1), done=done))
+    frames = load_frames(CLIP, None, (480, 640))
+    # A camera's frames that give way to fresher ones do not count: the end is `max_frames`.
+    source = PacedSource(frames, options.fps, options.frames * 100, perf_counter()) if options.fps else OnDemand(frames)
+    each = options.frames // STRETCHES
+    stretches = Stretches(frames=each, done=done)
+    through(source, options.model, stretches, deadline_ms=options.deadline_ms, max_frames=each * STRETCHES)
     for name, course in courses(rows).items():
         print(f"{name}: {course}")
-    for what, held in summed_up(rows, done=True)["holds"].items():
+    for what, held in summed_up(rows)["holds"].items():
         print(f"{'yes' if held else 'NO':4} {what}")
 
 
-def run(options: argparse.Namespace, stretches: Stretches) -> None:
-    """One run."""
-    fps, frames = options.fps, options.frames
-    kept = load_frames(str(ROOT / "examples" / "scan.mp4"), None, (480, 640))
-    lanes = Lanes(options.model, lambda name: segrt.open(name, guard=True), 1, Promptness(options.deadline_ms))
-    with closing(lanes), tempfile.TemporaryDirectory() as folder:
-        sink = JsonLinesSink(Path(folder) / "soak.jsonl", lanes.watched[0].segmenter.spec.class_names)
-        # Those that give way to fresher ones do not count as segmented: the end is `max_frames`.
-        source = PacedSource(kept, fps or AS_FAST_AS_IT_GOES, frames * 100, perf_counter() + 0.05)
-        answers = Answers([source], lanes.watched, drop=None if fps else Drop.NONE)
-        LivePipeline(answers, [[sink]], max_frames=frames, progress=stretches).run()
-
-
-def summed_up(rows: list[Row], *, done: bool) -> dict[str, Any]:
-    """What all stretches together say; `holds` only when all are there."""
-    found = courses(rows)
-    result: dict[str, Any] = {
-        "complete": done,
+def summed_up(rows: Sequence[Row]) -> dict[str, Any]:
+    """What all stretches together say; nothing holds before all are there."""
+    found, complete = courses(rows), len(rows) == STRETCHES
+    memory, p99 = found["resident_mb"], found["frame_to_mask p99_ms"]
+    flat = {
+        f"resident memory gains at most {MOST_MB:g} MB": memory is not None and memory["line_gains"] <= MOST_MB,
+        f"p99 of frame to mask at the end at most {MOST_TIMES} times that at the beginning": p99 is not None
+        and p99["last"] <= MOST_TIMES * p99["first"],
+    }
+    return {
+        "complete": complete,
         "statuses": totals(rows, "statuses"),
         "dropped": totals(rows, "dropped"),
         "courses": found,
-        "stretches": rows,
+        "holds": {what: complete and held for what, held in flat.items()},
+        "stretches": list(rows),
     }
-    memory, p99 = found["resident_mb"], found["frame_to_mask p99_ms"]
-    result["holds"] = {
-        f"resident memory gains at most {MOST_MB:g} MB": done and memory is not None and memory["line_gains"] <= MOST_MB,
-        f"p99 of frame to mask at the end at most {MOST_TIMES} times that at the beginning": done
-        and p99 is not None
-        and p99["last"] <= MOST_TIMES * p99["first"],
-    }
-    return result
 
 
 if __name__ == "__main__":

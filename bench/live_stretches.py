@@ -1,4 +1,4 @@
-"""The course of a long live run, stretch by stretch, in a fixed amount of memory: for bench/live_soak.py, live_overload.py."""
+"""The course of a long live run, stretch by stretch, in a fixed amount of memory: for the other bench/live_*.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from segrt.runtime.benchmark.samples import summary
 from segrt.runtime.machine import resident_mb
 from segrt.runtime.pipeline import Report
-from segrt.runtime.types import Frame, Segmentation
+from segrt.runtime.types import Frame, Segmentation, Status
 
 Row = dict[str, Any]
 FIGURES = ("p50_ms", "p99_ms", "max_ms")
+TIMED = (Status.OK, Status.STALE)  # a frame that is not looked at is answered at once
 
 
 class Stretches:
@@ -48,10 +49,11 @@ class Stretches:
         if self._start_s is None:  # opening the source is no part of the run
             self._start_s = self._since_s = now_s
         self._statuses[segmentation.status.value] += 1
-        found = {"age": segmentation.age_ms, "frame_to_mask": segmentation.timings_ms.get("frame_to_mask")}
-        for name, ms in {**found, **self._measure(frame, segmentation)}.items():
-            if ms is not None:
-                self._ms.setdefault(name, []).append(ms)
+        if segmentation.status in TIMED:
+            found = {"age": segmentation.age_ms, "frame_to_mask": segmentation.timings_ms.get("frame_to_mask")}
+            for name, ms in {**found, **self._measure(frame, segmentation)}.items():
+                if ms is not None:
+                    self._ms.setdefault(name, []).append(ms)
         self._count += 1
         if self._count == self._frames or (self._seconds is not None and now_s - self._since_s >= self._seconds):
             self._end(report, now_s)
@@ -82,7 +84,7 @@ class Stretches:
 
 
 def growth(rows: Sequence[Row], figure: Callable[[Row], float | None]) -> dict[str, float] | None:
-    """How a figure goes on: at the first and the last stretch, and what a straight line through all gains from first to last.
+    """How a figure goes on: at the first and the last stretch, and what a straight line gains from there to there.
 
     The very first stretch warms up and does not count. None of fewer than three others.
     """
@@ -117,7 +119,9 @@ def totals(rows: Sequence[Row], name: str) -> dict[str, int]:
 
 def line(row: Row) -> str:
     """A row for people."""
-    parts = [f"{row['until_s']:7.1f} s, {row['frames_out']:7d} frames, {row['per_s']:6.1f}/s, {row['resident_mb']:6.1f} MB"]
+    parts = [
+        f"{row['until_s']:7.1f} s, {row['frames_out']:7d} frames, {row['per_s']:6.1f}/s, {row['resident_mb']:6.1f} MB"
+    ]
     for name, found in row.items():
         if isinstance(found, dict) and "p50_ms" in found:
             figures = " ".join("-" if found[f] is None else f"{found[f]:.2f}" for f in FIGURES)
