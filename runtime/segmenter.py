@@ -25,6 +25,9 @@ from .types import Frame, Mask, PixelFormat, Segmentation, Status
 
 KERNEL_THREADS = 2
 
+_HANGING_S = 0.5
+"""How long closing waits for an engine that hangs."""
+
 
 class Pending:
     """A frame on its way: `result()` waits for its segmentation, from any thread and as often as one likes."""
@@ -311,7 +314,8 @@ class Segmenter:
 
         Results stay to be had. An engine that hangs is not waited for.
         """
-        if not self._lock.acquire(timeout=0 if self._use.hangs else -1):
+        # Briefly also then: it may have answered, and another stream's frame be at hand.
+        if not self._lock.acquire(timeout=_HANGING_S if self._use.hangs else -1):
             self._closed = True
             return
         try:
