@@ -54,7 +54,7 @@ class _Use:
 
     lock: Lock = field(default_factory=Lock)
     segmenters: int = 1
-    hangs: bool = False
+    hangs: bool = False  # until it answers
 
 
 class Segmenter:
@@ -193,6 +193,7 @@ class Segmenter:
     def _collect(self, ticket: Ticket) -> Segmentation:
         """Wait for a frame on the GPU."""
         ticket.wait()
+        self._use.hangs = False
         with self._lock:
             if self._session is not None:
                 self._session.collect(ticket)
@@ -245,6 +246,7 @@ class Segmenter:
             return self._withheld(status, start)
         ready = perf_counter()
         logits = engine.infer()
+        self._use.hangs = False
         inferred = perf_counter()
         result = self._read(logits, placement, mask)
         end = perf_counter()
@@ -288,6 +290,7 @@ class Segmenter:
         with self._lock:
             if not self._closed:
                 self._run_engine()
+                self._use.hangs = False
 
     def reset(self) -> None:
         """Forget the frames so far, so that the next one counts as the first of a new sequence."""

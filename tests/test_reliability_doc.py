@@ -28,7 +28,7 @@ def test_every_row_names_tests_that_exist(row):
 
 def test_every_test_of_faults_is_named():
     named = set(TEST.findall(DOC))
-    for file in ("live/test_faults.py", "live/test_engine_faults.py"):
+    for file in ("live/test_faults.py", "live/test_engine_faults.py", "live/test_stuck_sources.py"):
         tree = ast.parse((ROOT / "tests" / "runtime" / file).read_text())
         there = {(file, node.name) for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert {test for test in there if test[1].startswith("test_")} <= named

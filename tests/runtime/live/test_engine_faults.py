@@ -1,4 +1,4 @@
-"""Engines that are late, hang or answer rubbish, and sources that are stuck, through the whole live path."""
+"""Engines that are late, hang or answer rubbish, through the whole live path."""
 
 from __future__ import annotations
 
@@ -28,12 +28,9 @@ from tests.runtime.live.marked import (
 )
 
 import segrt
-from segrt import ConfigError, EngineError, Frame, SourceTimeoutError, Status
-from segrt.runtime.live.answers import Answers
-from segrt.runtime.live.events import EngineHung, LiveEvent, ModelChanged, SignalLost, SourceHung
-from segrt.runtime.live.pipeline import LivePipeline
+from segrt import ConfigError, EngineError, Frame, Status
+from segrt.runtime.live.events import EngineHung, ModelChanged, SignalLost
 from segrt.runtime.live.watch import Watched
-from segrt.runtime.sources.live import LiveReads, Patience
 
 
 @pytest.fixture
@@ -221,67 +218,6 @@ def test_a_hanging_engine_ends_the_command_or_is_replaced_and_its_files_are_whol
     masks = sorted((tmp_path / "masks").iterdir())
     marks = [marked_in(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in masks]
     assert marks == [number for number, status in enumerate(found) if status == "ok"]
-
-
-class Stuck(LiveReads):
-    """A driver that gives five frames and does not come back from the sixth read before `free`."""
-
-    live, frame_count, rate, size_hw, _endless = True, None, None, None, True
-
-    def __init__(self, free: threading.Event) -> None:
-        super().__init__("stuck", Patience(read_s=0.1, connect_s=0.1), None)
-        self._free, self._count = free, 0
-
-    def _connect(self) -> None:
-        pass
-
-    def _read(self) -> Frame | None:
-        if self._count == 5:
-            self._free.wait(20)
-        self._count += 1
-        time.sleep(0.01)
-        return Frame(picture(self._count), 0, self._count, self._time_base)
-
-    def _release(self) -> None:
-        pass
-
-
-class Steady(Stuck):
-    """A source that goes on until it is told to stop."""
-
-    def _read(self) -> Frame | None:
-        self._count = 0 if self._count == 4 else self._count
-        return None if self._free.is_set() else super()._read()
-
-
-def test_a_source_that_is_stuck_in_its_driver_is_told_and_ends() -> None:
-    free, events = threading.Event(), []
-    source = Stuck(free)
-    with Watched([marking_segmenter()]) as watched:
-        answers = Answers([source], [watched], hang_s=0.5, on_event=events.append)
-        with pytest.raises(SourceTimeoutError, match=r"stuck is stuck: a read has not come back for 0.[56]"):
-            LivePipeline(answers, [[]]).run()
-    assert [type(event) for event in events] == [SourceHung]
-    free.set()
-
-
-def test_a_stuck_source_leaves_the_others_alone() -> None:
-    free, stop = threading.Event(), threading.Event()
-    sources, events = [Stuck(free), Steady(stop)], []
-
-    def tell(event: LiveEvent) -> None:
-        events.append(event)
-        threading.Timer(0.3, stop.set).start()
-
-    with Watched([marking_segmenter()]) as one, Watched([marking_segmenter()]) as other:
-        answers = Answers(sources, [one, other], hang_s=0.3, on_event=tell)
-        reports = LivePipeline(answers, [[], []]).run()
-    assert [type(event) for event in events] == [SourceHung]
-    assert reports[0].problem is not None
-    assert reports[0].problem.startswith("stuck is stuck")
-    assert reports[1].problem is None
-    assert reports[1].frames_masked > 20
-    free.set()
 
 
 def test_an_engine_that_answers_after_it_was_left_behind_is_not_closed_under_another_stream() -> None:
