@@ -75,8 +75,8 @@ def _overload(result: Result) -> list[str]:
     return [
         f"### A sender that is {result['times']:g} times too fast",
         f"`python -m bench.live_overload`: {result['can_do_per_s']:g} frames a second can be done, "
-        f"{result['sent_per_s']} came for {result['minutes']:g} minutes, by RTP from ffmpeg. A period is that of a camera "
-        f"which could just be kept up with, {1e3 / result['can_do_per_s']:.2f} ms. No mask: {dropped}.",
+        f"{result['sent_per_s']} came for {result['minutes']:g} minutes, by RTP from ffmpeg. A period is that of a "
+        f"camera which could just be kept up with, {1e3 / result['can_do_per_s']:.2f} ms. No mask: {dropped}.",
         table(head, rows),
         holds(result),
     ]
