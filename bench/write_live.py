@@ -63,15 +63,15 @@ def _overload(result: Result) -> list[str]:
         [
             name,
             *(
-                "" if figure not in result[per] else f"{result[per][figure]:.2f}"
-                for per in (f"{key}_periods", f"{key}_sender_periods")
-                for figure in ("p50", "p99", "max")
+                "" if figure not in result[f"{key}_{per}"] else f"{result[f'{key}_{per}'][figure]:.2f}"
+                for per in ("periods", "answer_periods", "sender_periods")
+                for figure in ("p50", "p99")
             ),
         ]
         for key, name in heads.items()
     ]
     dropped = _counts({**result["dropped"], "lost on the way": result["lost_on_the_way"]})
-    head = ["of the worst stretch", "p50, periods", "p99", "max", "p50, sender's periods", "p99", "max"]
+    head = ["of the worst stretch", "p50, periods", "p99", "p50, answers' periods", "p99", "p50, sender's", "p99"]
     return [
         f"### A sender that is {result['times']:g} times too fast",
         f"`python -m bench.live_overload`: {result['can_do_per_s']:g} frames a second can be done, "
