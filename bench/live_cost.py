@@ -2,10 +2,11 @@
 
     python -m bench.live_cost [--frames 2000] [--save]
 
-Frames of examples/scan.mp4 (640x480) through four paths on one engine, each frame through all of them in random order: the segmenter alone; with the guard; behind a deadline (`Watched`: the hand-over to the engine's thread
-and back); with both. Once with an engine that answers at once, where the paths' own time is all there is, and once with
-the real network. Prints, and with --save writes to bench/results/live_cost.json, median milliseconds a frame and, frame
-by frame with quartiles, what each path takes more than the segmenter alone and how many times as long.
+Frames of examples/scan.mp4 (640x480) through four paths on one engine, each frame through all of them in random order:
+the segmenter alone; with the guard; behind a deadline (`Watched`: the hand-over to the engine's thread and back); with
+both. Once with an engine that answers at once, where the paths' own time is all there is, and once with the real
+network. Prints, and with --save writes to bench/results/live_cost.json, median milliseconds a frame and, frame by frame
+with quartiles, what each path takes more than the segmenter alone and how many times as long.
 """
 
 from __future__ import annotations
