@@ -1,12 +1,12 @@
 """What do the signal guard and the deadline cost a frame?
 
-    python -m bench.live_cost [--rounds 40] [--save]
+    python -m bench.live_cost [--frames 2000] [--save]
 
-Frames of examples/scan.mp4 (640x480) through four paths on one engine, 25 frames each in every round, the paths in
-random order: the segmenter alone; with the guard; behind a deadline (`Watched`: the hand-over to the engine's thread
-and back); with both. Once with an engine that answers at once, where the paths' own time is all there is, and once with
-the real network. Prints, and with --save writes to bench/results/live_cost.json, median milliseconds a frame and, by
-round with quartiles, what each path takes more than the segmenter alone and how many times as long.
+Frames of examples/scan.mp4 (640x480) through four paths on one engine, each frame through all of them in random order:
+the segmenter alone; with the guard; behind a deadline (`Watched`: the hand-over to the engine's thread and back); with
+both. Once with an engine that answers at once, where the paths' own time is all there is, and once with the real
+network. Prints, and with --save writes to bench/results/live_cost.json, median milliseconds a frame and, frame by frame
+with quartiles, what each path takes more than the segmenter alone and how many times as long.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .environment import ROOT, header, save
 from .int8 import undisturbed
 from .lines import spread
 
-FRAMES = 25
+WARM_UP = 50
 ASKED_MS = 0.3
 DEADLINE_MS = 10_000  # never late: the time is to be seen, not cut off
 ALONE, BOTH = "alone", "guard and deadline"
@@ -44,20 +44,20 @@ def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="teeth")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--save", action="store_true", help="write bench/results/live_cost.json")
     options = parser.parse_args()
     frames = load_frames(str(ROOT / "examples" / "scan.mp4"), None, (480, 640))
     result = header((__doc__ or "").splitlines()[0], "openvino", "numpy")
-    result |= {"model": options.model, "frame_hw": list(frames[0].image.shape[:2]), "rounds": options.rounds}
+    result |= {"model": options.model, "frame_hw": list(frames[0].image.shape[:2]), "frames": options.frames}
     with undisturbed() as scheduling, ExitStack() as stack:
         result["scheduling"] = scheduling
         real = stack.enter_context(segrt.open(options.model, device="cpu", guard=True))
         logits = np.random.default_rng(0).normal(size=(1, len(real.spec.class_names), 120, 120)).astype(np.float32)
         at_once = segrt.Segmenter(FakeEngine(lambda _: logits, real.spec.input_hw), real.spec, guard=True)
         result["engines"] = {
-            "answers at once": measure(paths(stack.enter_context(at_once), stack), frames, options.rounds),
-            options.model: measure(paths(real, stack), frames, options.rounds),
+            "answers at once": measure(paths(stack.enter_context(at_once), stack), frames, options.frames),
+            options.model: measure(paths(real, stack), frames, options.frames),
         }
     for name, rows in result["engines"].items():
         print(f"engine: {name}")
@@ -89,22 +89,21 @@ def paths(guarded: segrt.Segmenter, stack: ExitStack) -> dict[str, Path]:
     }
 
 
-def measure(paths: dict[str, Path], frames: Sequence[Frame], rounds: int) -> dict[str, Any]:
-    """Medians by path, and against the first path within the rounds."""
+def measure(paths: dict[str, Path], frames: Sequence[Frame], count: int) -> dict[str, Any]:
+    """Medians by path, and frame by frame against the segmenter alone."""
     ms: dict[str, list[float]] = {name: [] for name in paths}
-    shuffle = random.Random(0).shuffle
-    for number in range(rounds + 1):  # the first warms up
-        order = list(paths)
+    order, shuffle = list(paths), random.Random(0).shuffle
+    for number, frame in enumerate(islice(cycle(frames), WARM_UP + count)):
         shuffle(order)
         for name in order:
-            each = [timed_ms(paths[name], frame) for frame in islice(cycle(frames), FRAMES)]
-            if number:
-                ms[name].append(median(each))
+            took_ms = timed_ms(paths[name], frame)
+            if number >= WARM_UP:
+                ms[name].append(took_ms)
     return {name: beside(values, ms[ALONE]) for name, values in ms.items()}
 
 
 def beside(values: Sequence[float], alone: Sequence[float]) -> dict[str, Any]:
-    """The rounds' medians of a path beside those of the segmenter alone, in milliseconds."""
+    """The times of a path beside those of the segmenter alone on the same frames, in milliseconds."""
     return {
         "ms": round(median(values), 4),
         "more_ms": spread([here - there for here, there in zip(values, alone, strict=True)]),

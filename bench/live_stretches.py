@@ -69,7 +69,7 @@ class Stretches:
         row: Row = {
             "until_s": round(now_s - self._start_s, 1),
             "frames_out": report.frames_out,
-            "per_s": round(self._count / (now_s - self._since_s), 1),
+            "per_s": round(self._count / max(now_s - self._since_s, 1e-9), 1),
             "resident_mb": round(resident_mb(), 2),
             "statuses": statuses,
             "dropped": {"superseded": report.frames_dropped - self._dropped, "late": statuses.get("stale", 0)},

@@ -13,7 +13,10 @@ from typing import Any
 from . import expect
 from .environment import RESULTS, ROOT
 from .limits import sentence
+from .markdown import holds, table
 from .scaling import told
+from .write_live import NAMES as LIVE_NAMES
+from .write_live import costs, failing
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -71,6 +74,8 @@ def page(results: dict[str, Any]) -> str:
         *_machines(results),
         *_single(results["bench_single"]),
         *_live(results["bench_live"], results["bench_multi"]),
+        *failing(results),
+        *costs(results),
         *_peers(results["peers"]),
         *_limits(results["limits"]),
         *_scaling(results["scaling"]),
@@ -81,14 +86,20 @@ def page(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
-
-
 def _machines(results: dict[str, Any]) -> list[str]:
     rows = []
-    for name in ("bench_single", "bench_live", "bench_multi", "peers", "limits", "scaling", "kernels", "tracing"):
+    live = [name for name in LIVE_NAMES if name in results]
+    for name in (
+        "bench_single",
+        "bench_live",
+        "bench_multi",
+        *live,
+        "peers",
+        "limits",
+        "scaling",
+        "kernels",
+        "tracing",
+    ):
         found = results[name]
         machine = found["machine"]
         rows.append(
@@ -167,7 +178,7 @@ def _peers(result: dict[str, Any]) -> list[str]:
         parts.append("### Overlay\n\n" + table(["frame", "segrt ms", "supervision ms", "ratio"], rows))
     if result["left_out"]:
         parts.append("Left out: " + "; ".join(map(str, result["left_out"])) + ".")
-    return [*parts, "\n".join(f"- {'yes' if held else '**no**'}: {what}" for what, held in result["holds"].items())]
+    return [*parts, holds(result)]
 
 
 def _limits(result: dict[str, Any]) -> list[str]:

@@ -1,4 +1,5 @@
-from bench.write_docs import PAGE, main, table
+from bench.markdown import table
+from bench.write_docs import PAGE, main
 
 
 def test_the_page_is_what_the_results_say(monkeypatch, capsys):
