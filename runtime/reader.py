@@ -17,8 +17,9 @@ from .types import Frame
 QUEUE_LENGTH = 2
 """Decoded frames that may wait: one being fetched and one ready keep the engine busy; more would only add latency."""
 
-_LEAVE_S = 1.0
-"""How long leaving waits for a read at hand. One that hangs in a driver or socket is left to end by its own timeout."""
+_LEAVE_S, _LEAVE_SILENT_S, _SILENT_S = 1.0, 0.12, 0.25
+"""How long leaving waits for a read at hand; of a source that is silent already not as long: it will not speak up now.
+A read that hangs in a driver or socket is left to end by its own timeout."""
 
 
 class Drop(str, Enum):
@@ -47,7 +48,7 @@ class Reader:
         self._changed = changed or Condition()
         self._ended = self._stopped = False
         self._failure: BaseException | None = None
-        self._arrived_s = perf_counter()
+        self._arrived_s = self._stopped_s = perf_counter()
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
 
     def __enter__(self) -> Reader:
@@ -58,9 +59,10 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        leave_s = _LEAVE_SILENT_S if self.silent_s > _SILENT_S else _LEAVE_S
         self.stop()
         self._source.close()  # ends a wait between attempts to reconnect
-        self._thread.join(_LEAVE_S)
+        self._thread.join(max(self._stopped_s + leave_s - perf_counter(), 0.0))
 
     def __iter__(self) -> Iterator[Frame]:
         while (frame := self.take()) is not None:
@@ -73,13 +75,13 @@ class Reader:
 
     @property
     def ended(self) -> bool:
-        """Whether no frame will come any more."""
-        return self._stopped or (self._ended and not self._waiting)
+        """Whether no frame will come any more, and no failure in the place of one."""
+        return self._stopped or (self._ended and not self._waiting and self._failure is None)
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last frame arrived, or since reading began."""
-        return perf_counter() - self._arrived_s
+        """Seconds since the last frame arrived, or since reading began; 0 while a frame waits to be taken."""
+        return 0.0 if self._waiting else perf_counter() - self._arrived_s
 
     def take(self, timeout_s: float | None = None) -> Frame | None:
         """The next frame; None at the end, or when none came within `timeout_s`: then `ended` is False.
@@ -103,7 +105,8 @@ class Reader:
     def stop(self) -> None:
         """Read no further; frames that wait are let go. From any thread."""
         with self._changed:
-            self._stopped = True
+            if not self._stopped:
+                self._stopped, self._stopped_s = True, perf_counter()
             self._changed.notify_all()
 
     def _read(self) -> None:

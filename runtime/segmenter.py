@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from threading import Lock
 from time import perf_counter
@@ -82,7 +83,8 @@ class Segmenter:
         self._threads = threads
         self._lock = Lock()
         self._previous: Mask | None = None
-        self._closed, self._owns_engine = False, True
+        self._closed = False
+        self._owner: Segmenter | None = None  # whose engine it is, where this is a sibling
         self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
         self._run_engine = runner(engine)
         self._steady = Steady(threads) if steady and self._session is None else None
@@ -91,19 +93,23 @@ class Segmenter:
     def sibling(self) -> Segmenter:
         """Another stream on the same engine: a segmenter with a memory of its own, whose calls wait for this one's.
 
-        For engines of the host. Close this one last.
+        It works until this one is closed. On a GPU the two have buffers and memory in common: use one after the other.
+
+        Raises:
+            EngineError: this one is closed.
         """
-        other = Segmenter(
-            self.engine,
-            self.spec,
-            defect=self.defect,
-            threads=self._threads,
-            graph=self.graph,
-            steady=self._steady is not None,
-            guard=self._guard is not None,
-        )
-        other._lock, other._owns_engine = self._lock, False
+        if self._is_closed:
+            raise EngineError("this segmenter is closed: open another")
+        other = copy(self)
+        other._owner = self._owner or self
+        other._previous = None
+        other._steady = Steady(self._threads) if self._steady is not None else None
+        other._guard = Guard(self.spec.guard_settings) if self._guard is not None else None
         return other
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._closed or (self._owner is not None and self._owner._closed)
 
     @property
     def info(self) -> EngineInfo:
@@ -162,7 +168,7 @@ class Segmenter:
                 return Pending(self, None, Segmentation(None, status))
             image, format, time_s = frame.image, frame.format, frame.time_s
         with self._lock:
-            if self._closed:
+            if self._is_closed:
                 raise EngineError("this segmenter is closed: open another")
             placed = self.spec.fit if fit is None else one_of(Fit, fit, "fit")
             chosen = one_of(PixelFormat, format, "format")
@@ -268,7 +274,7 @@ class Segmenter:
     def keep_warm(self) -> None:
         """Run the network once on what lies in its input, so that the next frame is not slow. Changes no answer."""
         with self._lock:
-            if not self._closed:
+            if not self._is_closed:
                 self._run_engine()
 
     def reset(self) -> None:
@@ -293,14 +299,16 @@ class Segmenter:
 
     def close(self) -> None:
         """Close the engine; waits for frames that are being segmented, whose results stay to be had."""
+        if self._owner is not None:  # another stream's frame, which may hang, is not waited for
+            self._closed = True
+            return
         with self._lock:
             if not self._closed:
                 self._closed = True
-                if self._owns_engine:
-                    (self._session or self.engine).close()
+                (self._session or self.engine).close()
 
     def __enter__(self) -> Segmenter:
-        if self._closed:
+        if self._is_closed:
             raise EngineError("this segmenter is closed: open another")
         return self
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from threading import Event
 from time import perf_counter
 from types import TracebackType
@@ -13,6 +14,7 @@ from types import TracebackType
 from ..errors import SourceTimeoutError
 from ..reader import Drop
 from ..sources.base import Source
+from ..sources.events import tell
 from ..sources.live import LiveReads
 from ..streams import Streams
 from ..types import Frame, Segmentation, Status
@@ -23,7 +25,8 @@ NO_SIGNAL_S = 0.4
 """Silence after which a live source counts as without signal, and from one such answer to the next: twelve frames at
 30 a second, and still told within half a second."""
 
-_LOOK_S = 0.1
+LOOK_S = 0.05
+"""From one look at what time alone brings about to the next: a run ends so soon after it was told to."""
 
 
 class OnHang(str, Enum):
@@ -43,7 +46,7 @@ class Answers:
         sources: closed when the iteration ends.
         watched: one for each source; their owner closes them.
         drop: see `Reader`.
-        hang_s: a source that is stuck for longer than its own time-outs and this ends the iteration.
+        hang_s: a source that is stuck for longer than its own time-outs and this is given up: see `failures`.
         stop: once set, from any thread, the iteration ends.
         on_event: told of a source that hangs, in the iterating thread.
     """
@@ -62,7 +65,7 @@ class Answers:
         self._streams = Streams(sources, drop)
         self._hang_s = hang_s
         self._stop = stop or Event()
-        self._tell = on_event or (lambda event: None)
+        self._tell = partial(tell, on_event)
         self._last: list[Frame | None] = [None] * len(sources)
         self._told_s = [0.0] * len(sources)
         self._looked_s = 0.0
@@ -91,17 +94,16 @@ class Answers:
 
         Raises:
             EngineError, FrameError, ModelError: as of `Watched`.
-            SourceTimeoutError: a source is stuck.
         """
         while not self._stop.is_set():
-            taken = self._streams.take(_LOOK_S)
+            taken = self._streams.take(LOOK_S)
             if taken is not None:
                 number, frame = taken
                 self._last[number] = frame
                 yield number, frame, self.watched[number](frame)
             elif all(self._streams.ended):
                 return
-            if perf_counter() - self._looked_s >= _LOOK_S:
+            if perf_counter() - self._looked_s >= LOOK_S:
                 yield from self._look(idle=taken is None)
 
     def _look(self, *, idle: bool) -> Iterator[tuple[int, Frame, Segmentation]]:
@@ -114,7 +116,8 @@ class Answers:
         for number, source in enumerate(self.sources):
             if not source.live or self._streams.ended[number]:
                 continue
-            self._check_stuck(source)
+            if self._stuck(number):
+                continue
             if (silence := self._silence(number)) is not None:
                 self.watched[number].lost(silence)
                 yield number, silence, Segmentation(None, Status.NO_SIGNAL)
@@ -131,13 +134,14 @@ class Answers:
         # Its packets are in the answer of the frame itself.
         return replace(last, image=None, status=Status.NO_SIGNAL, pts=pts, decode_ms=0.0, coded=None, arrived_s=None)
 
-    def _check_stuck(self, source: Source) -> None:
-        if not isinstance(source, LiveReads) or source.stuck_s < self._hang_s:
-            return
-        self._tell(SourceHung(source.name, round(source.stuck_s, 2)))
+    def _stuck(self, number: int) -> bool:
+        """Give up a source that is stuck; the others go on."""
+        source = self.sources[number]
+        if not isinstance(source, LiveReads) or (stuck_s := source.stuck_s) < self._hang_s:
+            return False
+        self._tell(SourceHung(source.name, round(stuck_s, 2)))
         with suppress(Exception):
             source.close()
-        raise SourceTimeoutError(
-            f"{source.name} is stuck: a read has not come back for {source.stuck_s:.1f} s beyond its time-out; check "
-            "the device or driver and start again"
-        )
+        said = f"{source.name} is stuck: a read has not come back for {stuck_s:.1f} s beyond its time-out; check "
+        self._streams.give_up(number, SourceTimeoutError(said + "the device or driver and start again"))
+        return True

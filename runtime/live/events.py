@@ -44,7 +44,7 @@ class SourceHung:
 EngineEvent = EngineHung | EngineRestarted | ModelChanged
 LiveEvent = EngineEvent | SourceHung | SourceEvent
 OnLiveEvent = Callable[[LiveEvent], None]
-"""Called in the thread where it happened, so it must return soon."""
+"""Called in the thread where it happened, so it must return soon; what it raises is logged and goes no further."""
 
 
 def sentence(event: LiveEvent) -> str:

@@ -42,13 +42,15 @@ class Promptness:
 class Lanes:
     """A `Watched` for each of several streams; closes what it opened.
 
-    On the host all streams share one engine; on a GPU each has its own, for its buffers belong to one stream.
+    On the host all streams share one engine; on a GPU each has its own, for its buffers belong to one stream. What was
+    opened is closed again when one of them cannot be.
 
     Args:
         model: a model to `open`, or a segmenter that stays its owner's.
         count: how many streams.
     Raises:
         ModelError: the fallback model has other classes.
+        ConfigError: several streams, and a segmenter on a GPU.
         EngineError, ModelError: what `open` raises.
     """
 
@@ -60,20 +62,26 @@ class Lanes:
         promptness: Promptness = Promptness(),
         on_event: OnLiveEvent | None = None,
     ) -> None:
-        self._open, self._promptness, self._on_event = open_model, promptness, on_event
+        if count > 1 and isinstance(model, Segmenter) and on_device(model.engine):
+            raise ConfigError(
+                f"a segmenter on a GPU serves one source, found {count}: give the model's name, and each gets an engine"
+            )
+        self._open_model, self._promptness, self._on_event = open_model, promptness, on_event
         self._models = [model] if promptness.fallback_model is None else [model, promptness.fallback_model]
         self.watched: list[Watched] = []
-        opened: list[Segmenter] = []
+        self._opened: list[Segmenter] = []
         try:
-            first = self._first(opened)
+            first = self._first()
             # The owner of an engine is closed last.
             for number in reversed(range(count)):
                 mine = first if number == 0 else [self._another(segmenter, i) for i, segmenter in enumerate(first)]
                 self.watched.insert(0, self._watched(mine))
         except BaseException:
-            for segmenter in opened:
+            self.close()
+            for segmenter in self._opened:
                 segmenter.close()
             raise
+        self._opened.clear()  # each is closed by its Watched
 
     @property
     def abandoned(self) -> int:
@@ -85,14 +93,12 @@ class Lanes:
         for watched in reversed(self.watched):
             watched.close()
 
-    def _first(self, opened: list[Segmenter]) -> list[Segmenter]:
-        first: list[Segmenter] = []
-        for model in self._models:
-            if isinstance(model, Segmenter):
-                first.append(model.sibling())
-                continue
-            first.append(segmenter := self._open(model))
-            opened.append(segmenter)
+    def _open(self, model: str | Path) -> Segmenter:
+        self._opened.append(segmenter := self._open_model(model))
+        return segmenter
+
+    def _first(self) -> list[Segmenter]:
+        first = [model.sibling() if isinstance(model, Segmenter) else self._open(model) for model in self._models]
         names = [segmenter.spec.class_names for segmenter in first]
         if names[1:] and names[1] != names[0]:
             raise ModelError(
@@ -110,7 +116,7 @@ class Lanes:
     def _reopen(self, number: int) -> Segmenter:
         model = self._models[number]
         assert not isinstance(model, Segmenter)
-        return self._open(model)
+        return self._open_model(model)
 
     def _watched(self, segmenters: Sequence[Segmenter]) -> Watched:
         restart = self._promptness.on_hang is OnHang.RESTART and not isinstance(self._models[0], Segmenter)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Condition, Thread
 from time import perf_counter
 from types import TracebackType
 
 from ..errors import EngineError
 from ..segmenter import Segmenter
+from ..sources.events import tell
 from ..types import Frame, Segmentation, Status
 from .events import EngineEvent, EngineHung, EngineRestarted, ModelChanged
 from .load import Load
@@ -48,7 +50,7 @@ class Watched:
         self._workers = [Worker(segmenter) for segmenter in segmenters]
         self._deadline_s = None if deadline_ms is None else deadline_ms / 1e3
         self._hang_s, self._reopen = hang_s, reopen
-        self._tell = on_event or (lambda event: None)
+        self._tell = partial(tell, on_event)
         self._load = Load(deadline_ms, len(self._workers))
         self.frames_late = 0
         self.abandoned = 0  # engines that hung and were left behind; their threads end with the process
@@ -62,7 +64,8 @@ class Watched:
         """The frame's segmentation with its `age_ms`; STALE and without a mask where it did not come in time.
 
         Raises:
-            EngineError: the engine failed, or it hangs and nothing can `reopen` it.
+            EngineError: the engine failed, at this frame or at one that was STALE, or it hangs and nothing can
+                `reopen` it.
             FrameError, ModelError: as of a `Segmenter`.
         """
         arrived_s = frame.arrived_s if frame.arrived_s is not None else perf_counter()
@@ -70,6 +73,7 @@ class Watched:
         due_s = None if self._deadline_s is None else arrived_s + self._deadline_s
         result = None
         if self._await(worker, due_s):  # the frame before may have been late
+            worker.result()  # its failure must not pass for lateness
             worker.start(frame)
             if self._await(worker, due_s):
                 result = worker.result()
@@ -111,7 +115,7 @@ class Watched:
     def close(self) -> None:
         """Close every segmenter whose engine answers; a hanging one is left behind."""
         for worker in self._workers:
-            if not worker.close(self._hang_s):
+            if not worker.close(max(self._hang_s - worker.busy_s, 0.0)):
                 self.abandoned += 1
 
     def __enter__(self) -> Watched:
@@ -193,9 +197,9 @@ class Worker:
         self._begin(self.segmenter.keep_warm)
 
     def forget(self) -> None:
-        """Let the next frame be the first of a sequence."""
+        """Let the next frame be the first of a sequence. Does not wait, though another stream may use the engine."""
         if not self.busy_s:
-            self.segmenter.reset()
+            self._begin(self.segmenter.reset)
 
     def wait(self, seconds: float) -> bool:
         """Whether it is free by then."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ OnEvent = Callable[[SourceEvent], None]
 """Called in the thread that reads the source, so it must return soon; what it raises is logged and goes no further."""
 
 
-def tell(on_event: OnEvent | None, event: SourceEvent) -> None:
+def tell(on_event: Callable[[E], None] | None, event: E) -> None:
     """Call `on_event`, where there is one; its failure must not end the stream."""
     if on_event is None:
         return
