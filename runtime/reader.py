@@ -17,9 +17,12 @@ from .types import Frame
 QUEUE_LENGTH = 2
 """Decoded frames that may wait: one being fetched and one ready keep the engine busy; more would only add latency."""
 
-_LEAVE_S, _LEAVE_SILENT_S, _SILENT_S = 1.0, 0.12, 0.25
-"""How long leaving waits for a read at hand; of a source that is silent already not as long: it will not speak up now.
-A read that hangs in a driver or socket is left to end by its own timeout."""
+_LEAVE_S = 1.0
+"""How long leaving waits for the reading thread where frames wait: it is not in a read, and ends at once."""
+
+_LEAVE_READ_S, _SILENT_S = 0.12, 0.2
+"""How long leaving waits for a read at hand: so long, or until the source has been silent for so long. It will not
+speak up then, and one that hangs in a driver or socket is left to end by its own time-out."""
 
 
 class Drop(str, Enum):
@@ -59,7 +62,7 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        leave_s = _LEAVE_SILENT_S if self.silent_s > _SILENT_S else _LEAVE_S
+        leave_s = _LEAVE_S if self._waiting else max(_SILENT_S - self.silent_s, _LEAVE_READ_S)
         self.stop()
         self._source.close()  # ends a wait between attempts to reconnect
         self._thread.join(max(self._stopped_s + leave_s - perf_counter(), 0.0))
