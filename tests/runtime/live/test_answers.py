@@ -178,6 +178,6 @@ def test_a_failing_engine_is_not_taken_for_a_late_one():
         time.sleep(0.03)
         raise EngineError("out of memory")
 
-    with answering([Live(1, 100, pause_s=0.01)], fake_segmenter(at=fail), deadline_ms=5) as answers:
-        with pytest.raises(EngineError, match="out of memory"):
-            list(answers)
+    late = answering([Live(1, 100, pause_s=0.01)], fake_segmenter(at=fail), deadline_ms=5)
+    with late as answers, pytest.raises(EngineError, match="out of memory"):
+        list(answers)
