@@ -1,12 +1,12 @@
-"""segrt inside a program with an event loop, Qt here: the window never waits, shows the freshest answer, and ends cleanly.
+"""segrt inside a program with an event loop, here Qt: the window never waits, shows what is freshest, and ends cleanly.
 
     pip install PySide6-Essentials
     python examples/qt_loop.py examples/scan.mp4              # or 0, or rtsp://scanner/live
     python examples/qt_loop.py examples/scan.mp4 --headless   # the same without Qt and without a screen
 
-segrt works in a thread of its own and leaves each answer in a mailbox with room for one; a timer of the window takes what
-is there, sixty times a second. A window that is dragged or covered then holds up nobody, and never shows a queue of old
-pictures. Whatever has no mask says why instead.
+segrt works in a thread of its own and leaves each answer in a mailbox with room for one; a timer of the window takes
+what is there, sixty times a second. A window that is dragged or covered then holds up nobody, and never shows a queue
+of old pictures. Whatever has no mask says why instead.
 """
 
 from __future__ import annotations

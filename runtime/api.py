@@ -127,7 +127,7 @@ def run(
 
     Args:
         source: a video, image, folder or glob, camera (0, "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
-        model: as for `open`, or a Segmenter, which then stays open.
+        model: as for `open`, or a Segmenter, which then stays open; of a live source its frames are guarded too.
         drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
         on_event: told of lost and regained signals, engines that hang and models that take turns (see `LiveEvent`), in
             the thread where it happened.
@@ -139,7 +139,8 @@ def run(
         an answer NO_SIGNAL every 0.4 s, whose frame has no pixels.
     Raises:
         SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
-            truncated file; SourceLostError of a live source); and what `open` raises.
+            truncated file); and what `open` raises.
+        SourceLostError: a live source broke off, and could not be had again.
         EngineError: an engine hangs.
         ConfigError: an option's value is none, or cannot be met by a Segmenter, which is open already.
     """
@@ -191,7 +192,7 @@ def _begin(
     policy = None if drop is None else one_of(Drop, drop, "drop")
     promptness = Promptness(**{name: options.pop(name) for name in _PROMPTNESS if name in options})
     how = {name: options.pop(name) for name in _SOURCE if name in options}
-    given = sorted(name for name, value in options.items() if value is not None)
+    given = sorted(name for name, value in options.items() if name != "guard" and value is not None)
     if isinstance(model, Segmenter) and given:
         raise ConfigError(f"{', '.join(given)}: a segmenter is open already; give such options to segrt.open")
 
@@ -203,10 +204,10 @@ def _begin(
                     return
                 opened.append(stack.enter_context(open_source(what, on_event=on_event, **how)))
             live = any(source.live for source in opened)
-            if options.get("guard") is None:
-                options["guard"] = live
+            guard = live or None if options.get("guard") is None else options["guard"]
+            options["guard"] = bool(guard)
             if live or promptness != Promptness() or len(opened) > 1:
-                lanes = Lanes(model, partial(open, **options), len(opened), promptness, on_event)
+                lanes = Lanes(model, partial(open, **options), len(opened), promptness, on_event, guard=guard)
                 stack.callback(lanes.close)
                 yield from _watched(opened, lanes, policy, promptness, stop, on_event)
             else:

@@ -50,6 +50,7 @@ class Reader:
         self._waiting: deque[Frame] = deque()
         self._changed = changed or Condition()
         self._ended = self._stopped = False
+        self._held = False  # the source waits, because nobody takes its frames
         self._failure: BaseException | None = None
         self._arrived_s = self._stopped_s = perf_counter()
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
@@ -62,7 +63,7 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        leave_s = _LEAVE_S if self._waiting else max(_SILENT_S - self.silent_s, _LEAVE_READ_S)
+        leave_s = _LEAVE_S if not self.silent_s else max(_SILENT_S - self.silent_s, _LEAVE_READ_S)
         self.stop()
         self._source.close()  # ends a wait between attempts to reconnect
         self._thread.join(max(self._stopped_s + leave_s - perf_counter(), 0.0))
@@ -84,7 +85,7 @@ class Reader:
     @property
     def silent_s(self) -> float:
         """Seconds since the last frame arrived, or since reading began; 0 while a frame waits to be taken."""
-        return 0.0 if self._waiting else perf_counter() - self._arrived_s
+        return 0.0 if self._waiting or self._held else perf_counter() - self._arrived_s
 
     def take(self, timeout_s: float | None = None) -> Frame | None:
         """The next frame; None at the end, or when none came within `timeout_s`: then `ended` is False.
@@ -129,7 +130,9 @@ class Reader:
             frame = replace(frame, arrived_s=self._arrived_s)
         with self._changed:
             if self.drop is Drop.NONE:
+                self._held = True
                 self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)
+                self._held, self._arrived_s = False, perf_counter()
             elif len(self._waiting) >= 1:
                 frame = take_over(frame, self._waiting.popleft())
                 self.frames_dropped += 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import perf_counter
 from types import TracebackType
@@ -26,6 +25,9 @@ from .types import Frame, Mask, PixelFormat, Segmentation, Status
 
 KERNEL_THREADS = 2
 
+_HANGING_S = 0.5
+"""How long closing waits for an engine that hangs."""
+
 
 class Pending:
     """A frame on its way: `result()` waits for its segmentation, from any thread and as often as one likes."""
@@ -44,6 +46,15 @@ class Pending:
             self._known = self._segmenter._collect(self._ticket)
             self._ticket = None
         return self._known
+
+
+@dataclass
+class _Use:
+    """Of one engine, by one segmenter or several."""
+
+    lock: Lock = field(default_factory=Lock)
+    segmenters: int = 1
+    hangs: bool = False  # until it answers
 
 
 class Segmenter:
@@ -81,35 +92,40 @@ class Segmenter:
         self.defect = defect
         self.graph = graph
         self._threads = threads
-        self._lock = Lock()
+        self._use = _Use()
+        self._lock = self._use.lock
         self._previous: Mask | None = None
         self._closed = False
-        self._owner: Segmenter | None = None  # whose engine it is, where this is a sibling
         self._session = Session(engine, spec, steady=steady) if on_device(engine) else None
         self._run_engine = runner(engine)
         self._steady = Steady(threads) if steady and self._session is None else None
         self._guard = Guard(spec.guard_settings) if guard else None
 
-    def sibling(self) -> Segmenter:
+    def sibling(self, *, guard: bool | None = None) -> Segmenter:
         """Another stream on the same engine: a segmenter with a memory of its own, whose calls wait for this one's.
 
-        It works until this one is closed. On a GPU the two have buffers and memory in common: use one after the other.
+        The engine is closed with the last of them. On a GPU they share its buffers: one stream at a time.
 
+        Args:
+            guard: whether its frames are guarded; None: as this one's.
         Raises:
             EngineError: this one is closed.
         """
-        if self._is_closed:
-            raise EngineError("this segmenter is closed: open another")
-        other = copy(self)
-        other._owner = self._owner or self
-        other._previous = None
-        other._steady = Steady(self._threads) if self._steady is not None else None
-        other._guard = Guard(self.spec.guard_settings) if self._guard is not None else None
+        other = Segmenter(
+            self.engine,
+            self.spec,
+            defect=self.defect,
+            threads=self._threads,
+            graph=self.graph,
+            steady=self._steady is not None,
+            guard=self._guard is not None if guard is None else guard,
+        )
+        with self._lock:
+            if self._closed:
+                raise EngineError("this segmenter is closed: open another")
+            self._use.segmenters += 1
+        other._use, other._lock, other._session = self._use, self._lock, self._session
         return other
-
-    @property
-    def _is_closed(self) -> bool:
-        return self._closed or (self._owner is not None and self._owner._closed)
 
     @property
     def info(self) -> EngineInfo:
@@ -168,7 +184,7 @@ class Segmenter:
                 return Pending(self, None, Segmentation(None, status))
             image, format, time_s = frame.image, frame.format, frame.time_s
         with self._lock:
-            if self._is_closed:
+            if self._closed:
                 raise EngineError("this segmenter is closed: open another")
             placed = self.spec.fit if fit is None else one_of(Fit, fit, "fit")
             chosen = one_of(PixelFormat, format, "format")
@@ -181,6 +197,7 @@ class Segmenter:
     def _collect(self, ticket: Ticket) -> Segmentation:
         """Wait for a frame on the GPU."""
         ticket.wait()
+        self._use.hangs = False
         with self._lock:
             if self._session is not None:
                 self._session.collect(ticket)
@@ -233,6 +250,7 @@ class Segmenter:
             return self._withheld(status, start)
         ready = perf_counter()
         logits = engine.infer()
+        self._use.hangs = False
         inferred = perf_counter()
         result = self._read(logits, placement, mask)
         end = perf_counter()
@@ -274,8 +292,9 @@ class Segmenter:
     def keep_warm(self) -> None:
         """Run the network once on what lies in its input, so that the next frame is not slow. Changes no answer."""
         with self._lock:
-            if not self._is_closed:
+            if not self._closed:
                 self._run_engine()
+                self._use.hangs = False
 
     def reset(self) -> None:
         """Forget the frames so far, so that the next one counts as the first of a new sequence."""
@@ -298,17 +317,29 @@ class Segmenter:
             self._session.forget()
 
     def close(self) -> None:
-        """Close the engine; waits for frames that are being segmented, whose results stay to be had."""
-        if self._owner is not None:  # another stream's frame, which may hang, is not waited for
+        """Close it, and the engine with its last segmenter; waits for frames that are being segmented.
+
+        Results stay to be had. An engine that hangs is not waited for.
+        """
+        # Briefly also then: it may have answered, and another stream's frame be at hand.
+        if not self._lock.acquire(timeout=_HANGING_S if self._use.hangs else -1):
             self._closed = True
             return
-        with self._lock:
+        try:
             if not self._closed:
                 self._closed = True
-                (self._session or self.engine).close()
+                self._use.segmenters -= 1
+                if not self._use.segmenters:
+                    (self._session or self.engine).close()
+        finally:
+            self._lock.release()
+
+    def leave(self) -> None:
+        """The engine hangs: closing a segmenter does not wait for it."""
+        self._use.hangs = True
 
     def __enter__(self) -> Segmenter:
-        if self._is_closed:
+        if self._closed:
             raise EngineError("this segmenter is closed: open another")
         return self
 

@@ -67,8 +67,8 @@ class Streams:
         for reader in self._readers:
             reader.stop()
 
-    def give_up(self, number: int, failure: Exception) -> None:
-        """Take nothing more of one source, and remember why."""
+    def fail(self, number: int, failure: Exception) -> None:
+        """Give a source up for a reason: it is read no further, and the others go on."""
         self.failures[number] = failure
         self._readers[number].stop()
 

@@ -85,9 +85,10 @@ def print_table(report: Report, stream: TextIO) -> None:
             values = [latencies.percentile_ms(p) for p in (50, 90, 99)] + [latencies.max_ms]
             lines.append(f"{step.replace('_', ' '):<14}" + "".join(f"{value:9.2f}" for value in values))
     bad = f" ({', '.join(f'{count} {status.value}' for status, count in report.bad.items())})" if report.bad else ""
+    silences = f", {report.silences} x no signal" if report.silences else ""
     lines.append(
         f"frames: {report.frames_in} in, {report.frames_out} out, {report.frames_dropped} dropped, "
-        f"{report.frames_bad} bad{bad}; {report.fps:.1f} fps over {report.wall_s:.1f} s"
+        f"{report.frames_bad} bad{bad}{silences}; {report.fps:.1f} fps over {report.wall_s:.1f} s"
         + (" (interrupted)" if report.interrupted else "")
     )
     print("\n".join(lines), file=stream)

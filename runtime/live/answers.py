@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
-from functools import partial
 from threading import Event
 from time import perf_counter
 from types import TracebackType
@@ -46,7 +45,7 @@ class Answers:
         sources: closed when the iteration ends.
         watched: one for each source; their owner closes them.
         drop: see `Reader`.
-        hang_s: a source that is stuck for longer than its own time-outs and this is given up: see `failures`.
+        hang_s: a source that is stuck for longer than its own time-outs and this is given up: one of the `failures`.
         stop: once set, from any thread, the iteration ends.
         on_event: told of a source that hangs, in the iterating thread.
     """
@@ -65,7 +64,7 @@ class Answers:
         self._streams = Streams(sources, drop)
         self._hang_s = hang_s
         self._stop = stop or Event()
-        self._tell = partial(tell, on_event)
+        self._on_event = on_event
         self._last: list[Frame | None] = [None] * len(sources)
         self._told_s = [0.0] * len(sources)
         self._looked_s = 0.0
@@ -116,9 +115,9 @@ class Answers:
         for number, source in enumerate(self.sources):
             if not source.live or self._streams.ended[number]:
                 continue
-            if self._stuck(number):
-                continue
-            if (silence := self._silence(number)) is not None:
+            if isinstance(source, LiveReads) and source.stuck_s >= self._hang_s:
+                self._give_up(number, source)
+            elif (silence := self._silence(number)) is not None:
                 self.watched[number].lost(silence)
                 yield number, silence, Segmentation(None, Status.NO_SIGNAL)
 
@@ -134,14 +133,13 @@ class Answers:
         # Its packets are in the answer of the frame itself.
         return replace(last, image=None, status=Status.NO_SIGNAL, pts=pts, decode_ms=0.0, coded=None, arrived_s=None)
 
-    def _stuck(self, number: int) -> bool:
-        """Give up a source that is stuck; the others go on."""
-        source = self.sources[number]
-        if not isinstance(source, LiveReads) or (stuck_s := source.stuck_s) < self._hang_s:
-            return False
-        self._tell(SourceHung(source.name, round(stuck_s, 2)))
+    def _give_up(self, number: int, source: LiveReads) -> None:
+        stuck_s = source.stuck_s
+        tell(self._on_event, SourceHung(source.name, round(stuck_s, 2)))
         with suppress(Exception):
             source.close()
-        said = f"{source.name} is stuck: a read has not come back for {stuck_s:.1f} s beyond its time-out; check "
-        self._streams.give_up(number, SourceTimeoutError(said + "the device or driver and start again"))
-        return True
+        reason = (
+            f"{source.name} is stuck: a read has not come back for {stuck_s:.1f} s beyond its time-out; check the "
+            "device or driver and start again"
+        )
+        self._streams.fail(number, SourceTimeoutError(reason))

@@ -42,15 +42,16 @@ class Promptness:
 class Lanes:
     """A `Watched` for each of several streams; closes what it opened.
 
-    On the host all streams share one engine; on a GPU each has its own, for its buffers belong to one stream. What was
-    opened is closed again when one of them cannot be.
+    On the host all streams share one engine; on a GPU each has its own, for its buffers belong to one stream.
 
     Args:
         model: a model to `open`, or a segmenter that stays its owner's.
         count: how many streams.
+        guard: whether streams of a segmenter that was given are guarded; None: as it is.
     Raises:
+        ConfigError: another engine shall be opened when one hangs, or for each stream on a GPU, and there is a
+            segmenter in the place of a model.
         ModelError: the fallback model has other classes.
-        ConfigError: several streams, and a segmenter on a GPU.
         EngineError, ModelError: what `open` raises.
     """
 
@@ -61,21 +62,27 @@ class Lanes:
         count: int = 1,
         promptness: Promptness = Promptness(),
         on_event: OnLiveEvent | None = None,
+        *,
+        guard: bool | None = None,
     ) -> None:
+        if promptness.on_hang is OnHang.RESTART and isinstance(model, Segmenter):
+            raise ConfigError(
+                "on_hang='restart' opens the model again, found a Segmenter: give the model's name or path, or 'stop'"
+            )
         if count > 1 and isinstance(model, Segmenter) and on_device(model.engine):
             raise ConfigError(
                 f"a segmenter on a GPU serves one source, found {count}: give the model's name, and each gets an engine"
             )
         self._open_model, self._promptness, self._on_event = open_model, promptness, on_event
+        self._guard = guard
         self._models = [model] if promptness.fallback_model is None else [model, promptness.fallback_model]
         self.watched: list[Watched] = []
         self._opened: list[Segmenter] = []
         try:
             first = self._first()
-            # The owner of an engine is closed last.
-            for number in reversed(range(count)):
+            for number in range(count):
                 mine = first if number == 0 else [self._another(segmenter, i) for i, segmenter in enumerate(first)]
-                self.watched.insert(0, self._watched(mine))
+                self.watched.append(self._watched(mine))
         except BaseException:
             self.close()
             for segmenter in self._opened:
@@ -90,7 +97,9 @@ class Lanes:
 
     def close(self) -> None:
         """Close what answers; a hanging engine is left behind."""
-        for watched in reversed(self.watched):
+        for watched in self.watched:  # all, before the first is waited for
+            watched.end()
+        for watched in self.watched:
             watched.close()
 
     def _open(self, model: str | Path) -> Segmenter:
@@ -98,7 +107,10 @@ class Lanes:
         return segmenter
 
     def _first(self) -> list[Segmenter]:
-        first = [model.sibling() if isinstance(model, Segmenter) else self._open(model) for model in self._models]
+        first = [
+            model.sibling(guard=self._guard) if isinstance(model, Segmenter) else self._open(model)
+            for model in self._models
+        ]
         names = [segmenter.spec.class_names for segmenter in first]
         if names[1:] and names[1] != names[0]:
             raise ModelError(
@@ -119,7 +131,7 @@ class Lanes:
         return self._open_model(model)
 
     def _watched(self, segmenters: Sequence[Segmenter]) -> Watched:
-        restart = self._promptness.on_hang is OnHang.RESTART and not isinstance(self._models[0], Segmenter)
+        restart = self._promptness.on_hang is OnHang.RESTART
         return Watched(
             segmenters,
             deadline_ms=self._promptness.deadline_ms,

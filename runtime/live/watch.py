@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from threading import Condition, Thread
 from time import perf_counter
 from types import TracebackType
@@ -50,7 +49,7 @@ class Watched:
         self._workers = [Worker(segmenter) for segmenter in segmenters]
         self._deadline_s = None if deadline_ms is None else deadline_ms / 1e3
         self._hang_s, self._reopen = hang_s, reopen
-        self._tell = partial(tell, on_event)
+        self._on_event = on_event
         self._load = Load(deadline_ms, len(self._workers))
         self.frames_late = 0
         self.abandoned = 0  # engines that hung and were left behind; their threads end with the process
@@ -81,7 +80,8 @@ class Watched:
         self._weigh(age_ms, late=result is None)
         if result is None:
             self.frames_late += 1
-            return Segmentation(None, Status.STALE, age_ms=age_ms)
+            status = Status.STALE if frame.status is Status.OK else frame.status
+            return Segmentation(None, status, age_ms=age_ms)
         return replace(result, age_ms=age_ms)
 
     def check(self) -> None:
@@ -112,10 +112,16 @@ class Watched:
             if not worker.busy_s:
                 worker.segmenter.reset()
 
+    def end(self) -> None:
+        """Begin to close; does not wait."""
+        for worker in self._workers:
+            worker.abandon()
+
     def close(self) -> None:
         """Close every segmenter whose engine answers; a hanging one is left behind."""
         for worker in self._workers:
             if not worker.close(max(self._hang_s - worker.busy_s, 0.0)):
+                worker.segmenter.leave()
                 self.abandoned += 1
 
     def __enter__(self) -> Watched:
@@ -140,7 +146,8 @@ class Watched:
 
     def _hung(self, worker: Worker) -> None:
         busy_s = worker.busy_s
-        self._tell(EngineHung(worker.engine, round(busy_s, 2)))
+        tell(self._on_event, EngineHung(worker.engine, round(busy_s, 2)))
+        worker.segmenter.leave()
         if self._reopen is None:
             raise EngineError(
                 f"the engine ({worker.engine}) has not answered for {busy_s:.1f} s: it hangs; start again, or let "
@@ -150,14 +157,14 @@ class Watched:
         self.abandoned += 1
         number, begin = self._workers.index(worker), perf_counter()
         self._workers[number] = Worker(self._reopen(number))
-        self._tell(EngineRestarted(worker.engine, round(perf_counter() - begin, 2)))
+        tell(self._on_event, EngineRestarted(worker.engine, round(perf_counter() - begin, 2)))
 
     def _weigh(self, age_ms: float, *, late: bool) -> None:
         before = self._load.choice
         self._load.add(age_ms, late=late, now_s=perf_counter())
         if (now := self._load.choice) != before:
             self._workers[now].forget()  # its last frame was long ago
-            self._tell(ModelChanged(self._workers[before].name, self._workers[now].name, self._load.reason))
+            tell(self._on_event, ModelChanged(self._workers[before].name, self._workers[now].name, self._load.reason))
 
 
 class Worker:

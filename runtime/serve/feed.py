@@ -58,6 +58,7 @@ class Feed:
         self._history = History()
         self._by_status = Counts().by_status
         self._report: Report | None = None
+        self._frame_s: float | None = None  # when the newest frame came: NO_SIGNAL is none
         self._period_s: float | None = None  # smoothed
         self._since_s = self.start_s  # when frames began to be good, or ceased to be
         self._wake: Callable[[], None] | None = None
@@ -72,7 +73,8 @@ class Feed:
         shot = Shot(
             (before.number if before else 0) + 1, frame, segmentation, status, now_s, tuple(float(s) for s in shares)
         )
-        period_s = now_s - before.at_s if before else None
+        is_frame = status is not Status.NO_SIGNAL
+        period_s = now_s - self._frame_s if is_frame and self._frame_s is not None else None
         to_mask_ms = segmentation.timings_ms.get("frame_to_mask") if masked else None
         with self._lock:
             if before is None or (before.status is Status.OK) is not (status is Status.OK):
@@ -85,7 +87,7 @@ class Feed:
             bad = None if status is Status.OK else status.value
             period_ms = None if period_s is None else period_s * 1e3
             self._history.add(now_s - self.start_s, period_ms, bad, to_mask_ms, shot.areas)
-            self.newest = shot
+            self.newest, self._frame_s = shot, now_s if is_frame else self._frame_s
             wake, self._wake = self._wake, None
         if wake is not None:
             wake()
@@ -119,8 +121,8 @@ class Feed:
         return perf_counter() - self.start_s
 
     def age_s(self) -> float:
-        """Since the newest frame came; since the beginning where none has."""
-        return perf_counter() - (self.newest.at_s if self.newest is not None else self.start_s)
+        """Since the newest frame came; since the beginning where none has. A NO_SIGNAL is no frame."""
+        return perf_counter() - (self._frame_s if self._frame_s is not None else self.start_s)
 
     def health(self) -> Health:
         """Whether masks are coming."""

@@ -56,6 +56,8 @@ class Metrics:
     def count(self, shot: Shot) -> None:
         """Count one frame; some microseconds."""
         self._frames[shot.status].inc()
+        if shot.status is Status.NO_SIGNAL:  # it is no frame
+            return
         if self._last_s is not None:
             self._period.observe(shot.at_s - self._last_s)
         self._last_s = shot.at_s

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-E = TypeVar("E")
-
 
 @dataclass(frozen=True, slots=True)
 class SignalLost:
@@ -53,7 +51,10 @@ OnEvent = Callable[[SourceEvent], None]
 """Called in the thread that reads the source, so it must return soon; what it raises is logged and goes no further."""
 
 
-def tell(on_event: Callable[[E], None] | None, event: E) -> None:
+EventT = TypeVar("EventT")
+
+
+def tell(on_event: Callable[[EventT], None] | None, event: EventT) -> None:
     """Call `on_event`, where there is one; its failure must not end the stream."""
     if on_event is None:
         return

@@ -164,7 +164,7 @@ def test_what_is_no_list_of_sources_is_refused_at_once(sources, message, net):
         segrt.run_streams(sources, net)
 
 
-@pytest.mark.parametrize("option", [{"device": "cpu"}, {"deadine_ms": 33}, {"guard": True}])
+@pytest.mark.parametrize("option", [{"device": "cpu"}, {"deadine_ms": 33}])
 def test_an_option_that_an_open_segmenter_cannot_follow_is_refused_not_ignored(option, net):
     with segrt.open(net) as segment:
         with pytest.raises(segrt.ConfigError, match=f"{next(iter(option))}: a segmenter is open already"):

@@ -59,13 +59,13 @@ def test_a_segmenter_that_is_closed_is_refused():
         Lanes(segmenter, opener([]))
 
 
-def test_a_lane_ends_with_the_engine_that_it_borrows():
+def test_a_segmenter_that_its_owner_closes_serves_its_lane_to_the_end():
     segmenter = reading_segmenter()
     lanes = Lanes(segmenter, opener([]))
     segmenter.close()
-    with pytest.raises(EngineError, match="closed"):
-        lanes.watched[0](Frame(stripes(24, 32), 0))
+    assert lanes.watched[0](Frame(stripes(24, 32), 0)).status is Status.OK
     lanes.close()
+    assert segmenter.engine.closed
 
 
 @pytest.mark.parametrize("fail_at", [0, 1, 3])
@@ -126,14 +126,14 @@ def test_a_fallback_model_of_other_classes_is_refused_and_nothing_stays_open():
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_hanging_engine_does_not_hold_up_the_end_and_is_counted(count):
     gate = Event()
-    lanes = Lanes("net", lambda model: fake_segmenter(at=lambda n: gate.wait(10)), count, Promptness(hang_s=0.3))
+    lanes = Lanes("net", lambda model: fake_segmenter(at=lambda n: gate.wait(10)), count, Promptness(hang_s=0.6))
     try:
         with pytest.raises(EngineError, match="hangs"):
             lanes.watched[-1](Frame(stripes(24, 32), 0))
         begin = time.perf_counter()
         lanes.close()
-        assert time.perf_counter() - begin < 0.3 + 0.25  # the owner waits for its engine once, the others not at all
-        assert lanes.abandoned <= 2
+        assert time.perf_counter() - begin < 1.0  # together, not one after the other
+        assert lanes.abandoned == 1
     finally:
         gate.set()
     assert eventually(lambda: segrt_threads() == [])

@@ -92,6 +92,21 @@ def test_after_a_pause_silence_is_noticed_as_soon_as_before(clock):
     assert feed.health().silent_s == pytest.approx(1.03)
 
 
+def test_silence_is_no_frame_and_does_not_make_the_last_one_younger(clock):
+    feed = Feed()
+    for index in range(5):
+        feed.put(frame(index), OK)
+        clock(0.03)
+    for _ in range(4):
+        clock(0.4)
+        feed.put(Frame(None, 4, status=Status.NO_SIGNAL), Segmentation(None, Status.NO_SIGNAL))
+    assert feed.age_s() == pytest.approx(1.63)
+    assert feed.health().problem == "frames are no_signal since 1.2 s"
+    assert feed.health().patience_s == 1.0
+    feed.put(frame(5), OK)
+    assert (feed.age_s(), feed.health().problem) == (0, None)
+
+
 def test_whoever_waits_is_woken_once_by_the_next_frame():
     feed, woken = Feed(), []
     feed.wake_after(0, lambda: woken.append(1))

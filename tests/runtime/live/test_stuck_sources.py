@@ -1,0 +1,77 @@
+"""Sources whose driver does not come back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from tests.runtime.live.marked import marking_segmenter, picture
+
+from segrt import Frame, SourceTimeoutError
+from segrt.runtime.live.answers import Answers
+from segrt.runtime.live.events import LiveEvent, SourceHung
+from segrt.runtime.live.pipeline import LivePipeline
+from segrt.runtime.live.watch import Watched
+from segrt.runtime.sources.live import LiveReads, Patience
+
+
+class Stuck(LiveReads):
+    """A driver that gives five frames and does not come back from the sixth read before `free`."""
+
+    live, frame_count, rate, size_hw, _endless = True, None, None, None, True
+
+    def __init__(self, free: threading.Event) -> None:
+        super().__init__("stuck", Patience(read_s=0.1, connect_s=0.1), None)
+        self._free, self._count = free, 0
+
+    def _connect(self) -> None:
+        pass
+
+    def _read(self) -> Frame | None:
+        if self._count == 5:
+            self._free.wait(20)
+        self._count += 1
+        time.sleep(0.01)
+        return Frame(picture(self._count), 0, self._count, self._time_base)
+
+    def _release(self) -> None:
+        pass
+
+
+class Steady(Stuck):
+    """A source that goes on until it is told to stop."""
+
+    def _read(self) -> Frame | None:
+        self._count = 0 if self._count == 4 else self._count
+        return None if self._free.is_set() else super()._read()
+
+
+def test_a_source_that_is_stuck_in_its_driver_is_told_and_ends() -> None:
+    free, events = threading.Event(), []
+    source = Stuck(free)
+    with Watched([marking_segmenter()]) as watched:
+        answers = Answers([source], [watched], hang_s=0.5, on_event=events.append)
+        with pytest.raises(SourceTimeoutError, match=r"stuck is stuck: a read has not come back for 0.[56]"):
+            LivePipeline(answers, [[]]).run()
+    assert [type(event) for event in events] == [SourceHung]
+    free.set()
+
+
+def test_a_stuck_source_leaves_the_others_alone() -> None:
+    free, stop = threading.Event(), threading.Event()
+    sources, events = [Stuck(free), Steady(stop)], []
+
+    def tell(event: LiveEvent) -> None:
+        events.append(event)
+        threading.Timer(0.3, stop.set).start()
+
+    with Watched([marking_segmenter()]) as one, Watched([marking_segmenter()]) as other:
+        answers = Answers(sources, [one, other], hang_s=0.3, on_event=tell)
+        reports = LivePipeline(answers, [[], []]).run()
+    assert [type(event) for event in events] == [SourceHung]
+    assert reports[0].problem is not None
+    assert reports[0].problem.startswith("stuck is stuck")
+    assert reports[1].problem is None
+    assert reports[1].frames_masked > 20
+    free.set()
