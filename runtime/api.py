@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from .bundles import verification
 from .engines import choose, open_engine
-from .errors import EngineError, SourceError, SourceLostError, one_of
-from .live.answers import Answers
+from .errors import ConfigError, EngineError, SourceError, SourceLostError, one_of
+from .live.answers import LOOK_S, Answers
 from .live.events import OnLiveEvent
 from .live.lanes import Lanes, Promptness
 from .live.results import Results
@@ -23,7 +23,7 @@ from .model import Model, load
 from .placement import Fit
 from .reader import Drop, Reader
 from .segmenter import KERNEL_THREADS, Segmenter
-from .sources import Source, open_source
+from .sources import Source, open_source, read_twice
 from .types import Frame, Segmentation
 
 DEFAULT_MODEL = "teeth"
@@ -142,10 +142,16 @@ def run(
             truncated file); and what `open` raises.
         SourceLostError: a live source broke off, and could not be had again.
         EngineError: an engine hangs.
-        ConfigError: an option's value is none.
+        ConfigError: an option's value is none, or cannot be met by a Segmenter, which is open already.
     """
     results = _begin([source], model, drop, on_event, options)
-    return Results(lambda stop: ((frame, result) for _, frame, result in results(stop)))
+
+    def pairs(stop: Event) -> Generator[tuple[Frame, Segmentation], None, None]:
+        with closing(results(stop)) as answers:
+            for _, frame, result in answers:
+                yield frame, result
+
+    return Results(pairs)
 
 
 def run_streams(
@@ -160,7 +166,14 @@ def run_streams(
 
     Of those with a frame waiting, the one that was served longest ago comes first; each has its own order. One that
     ends or fails leaves the others alone; the first failure is raised when all have ended. Arguments as of `run`.
+
+    Raises:
+        SourceError: there is no source, or one that only one can read is there twice.
     """
+    if isinstance(sources, (str, Path, int)) or len(sources) == 0:
+        raise SourceError(f"several sources are a list of them, found {sources!r}; segrt.run takes a single one")
+    if (twice := read_twice(sources)) is not None:
+        raise SourceError(twice)
     return Results(_begin(list(sources), model, drop, on_event, options))
 
 
@@ -175,13 +188,21 @@ def _begin(
     on_event: OnLiveEvent | None,
     options: dict[str, Any],
 ) -> Callable[[Event], Generator[tuple[int, Frame, Segmentation], None, None]]:
+    options = dict(options)
     policy = None if drop is None else one_of(Drop, drop, "drop")
     promptness = Promptness(**{name: options.pop(name) for name in _PROMPTNESS if name in options})
     how = {name: options.pop(name) for name in _SOURCE if name in options}
+    given = sorted(name for name, value in options.items() if name != "guard" and value is not None)
+    if isinstance(model, Segmenter) and given:
+        raise ConfigError(f"{', '.join(given)}: a segmenter is open already; give such options to segrt.open")
 
     def results(stop: Event) -> Generator[tuple[int, Frame, Segmentation], None, None]:
         with ExitStack() as stack:
-            opened = [stack.enter_context(open_source(what, on_event=on_event, **how)) for what in sources]
+            opened: list[Source] = []
+            for what in sources:
+                if stop.is_set():
+                    return
+                opened.append(stack.enter_context(open_source(what, on_event=on_event, **how)))
             live = any(source.live for source in opened)
             guard = live or None if options.get("guard") is None else options["guard"]
             options["guard"] = bool(guard)
@@ -204,9 +225,11 @@ def _waited(
 ) -> Generator[tuple[int, Frame, Segmentation], None, None]:
     segmenter.reset()
     with Reader(source, drop) as reader:
-        for frame in reader:
-            yield 0, frame, segmenter(frame)
-            if stop.is_set():
+        while not stop.is_set():
+            frame = reader.take(LOOK_S)
+            if frame is not None:
+                yield 0, frame, segmenter(frame)
+            elif reader.ended:
                 return
 
 

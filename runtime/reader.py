@@ -18,7 +18,11 @@ QUEUE_LENGTH = 2
 """Decoded frames that may wait: one being fetched and one ready keep the engine busy; more would only add latency."""
 
 _LEAVE_S = 1.0
-"""How long leaving waits for a read at hand. One that hangs in a driver or socket is left to end by its own timeout."""
+"""How long leaving waits for the reading thread where frames wait: it is not in a read, and ends at once."""
+
+_LEAVE_READ_S, _SILENT_S = 0.12, 0.2
+"""How long leaving waits for a read at hand: so long, or until the source has been silent for so long. It will not
+speak up then, and one that hangs in a driver or socket is left to end by its own time-out."""
 
 
 class Drop(str, Enum):
@@ -48,7 +52,7 @@ class Reader:
         self._ended = self._stopped = False
         self._held = False  # the source waits, because nobody takes its frames
         self._failure: BaseException | None = None
-        self._arrived_s = perf_counter()
+        self._arrived_s = self._stopped_s = perf_counter()
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
 
     def __enter__(self) -> Reader:
@@ -59,9 +63,10 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        leave_s = _LEAVE_S if not self.silent_s else max(_SILENT_S - self.silent_s, _LEAVE_READ_S)
         self.stop()
         self._source.close()  # ends a wait between attempts to reconnect
-        self._thread.join(_LEAVE_S)
+        self._thread.join(max(self._stopped_s + leave_s - perf_counter(), 0.0))
 
     def __iter__(self) -> Iterator[Frame]:
         while (frame := self.take()) is not None:
@@ -74,8 +79,8 @@ class Reader:
 
     @property
     def ended(self) -> bool:
-        """Whether no frame will come any more."""
-        return self._stopped or (self._ended and not self._waiting)
+        """Whether no frame will come any more, and no failure in the place of one."""
+        return self._stopped or (self._ended and not self._waiting and self._failure is None)
 
     @property
     def silent_s(self) -> float:
@@ -104,7 +109,8 @@ class Reader:
     def stop(self) -> None:
         """Read no further; frames that wait are let go. From any thread."""
         with self._changed:
-            self._stopped = True
+            if not self._stopped:
+                self._stopped, self._stopped_s = True, perf_counter()
             self._changed.notify_all()
 
     def _read(self) -> None:

@@ -104,10 +104,12 @@ class Segmenter:
     def sibling(self, *, guard: bool | None = None) -> Segmenter:
         """Another stream on the same engine: a segmenter with a memory of its own, whose calls wait for this one's.
 
-        For engines of the host. The engine is closed with the last of them.
+        The engine is closed with the last of them. On a GPU they share its buffers: one stream at a time.
 
         Args:
             guard: whether its frames are guarded; None: as this one's.
+        Raises:
+            EngineError: this one is closed.
         """
         other = Segmenter(
             self.engine,
@@ -119,8 +121,10 @@ class Segmenter:
             guard=self._guard is not None if guard is None else guard,
         )
         with self._lock:
+            if self._closed:
+                raise EngineError("this segmenter is closed: open another")
             self._use.segmenters += 1
-        other._use, other._lock = self._use, self._lock
+        other._use, other._lock, other._session = self._use, self._lock, self._session
         return other
 
     @property

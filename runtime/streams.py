@@ -25,7 +25,7 @@ class Streams:
 
     def __init__(self, sources: Sequence[Source], drop: Drop | None = None) -> None:
         self.failures: list[Exception | None] = [None] * len(sources)  # what each source raised, after its last frame
-        self._changed = Condition()
+        self._sources, self._changed = list(sources), Condition()
         self._readers = [Reader(source, drop, changed=self._changed) for source in sources]
         self._turns = list(range(len(sources)))  # the one that was served longest ago first
         self._stack = ExitStack()
@@ -54,6 +54,8 @@ class Streams:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()  # all, before the first is waited for
+        for source in self._sources:
+            source.close()
         self._stack.close()
 
     def __iter__(self) -> Iterator[tuple[int, Frame]]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -34,6 +35,16 @@ def test_every_public_name_is_there_and_documented(name):
     assert name in dir(segrt)
     if callable(value):
         assert value.__doc__
+
+
+def test_what_on_event_is_told_is_public_and_the_same_classes_everywhere():
+    from segrt.runtime.live import events
+
+    kinds = {kind.__name__: kind for kind in get_args(events.LiveEvent)}
+    assert len(kinds) == 8
+    for name, kind in kinds.items():
+        assert name in segrt.__all__
+        assert getattr(segrt, name) is kind
 
 
 def test_an_unknown_name_is_an_attribute_error():

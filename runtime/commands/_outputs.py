@@ -34,6 +34,10 @@ def check(options: argparse.Namespace) -> None:
     if options.serve_token is not None and options.serve is None:
         raise ConfigError("--serve-token says who may look, but nothing is served: give --serve [HOST:]PORT too")
     if len(options.sources) > 1:
+        from ..sources import read_twice
+
+        if (twice := read_twice(options.sources)) is not None:
+            raise ConfigError(twice)
         for name, given in (("--serve", options.serve), ("--show", options.show or None)):
             if given is not None:
                 raise ConfigError(f"{name} shows one source, found {len(options.sources)}: run one segrt for each")
@@ -82,7 +86,8 @@ class Outputs:
         from ..sinks.window import WindowSink
 
         options, spec = self._options, self._segmenter.spec
-        inputs = (*_input_files(self._what), find(options.model))
+        models = [model for model in (options.model, options.fallback_model) if model is not None]
+        inputs = tuple(file for what in options.sources for file in _input_files(what)) + tuple(map(find, models))
         draw, hold = Overlay(spec, options.alpha), options.on_bad == "hold"
         if options.output:
             self.sinks.append(OverlayVideoSink(self._named(options.output), draw, inputs, hold=hold))
@@ -103,7 +108,13 @@ class Outputs:
             self.recorder = recorder
 
     def _named(self, path: Path) -> Path:
-        return path if self._number is None else path.with_name(f"{path.stem}-{self._number}{path.suffix}")
+        if self._number is None:
+            return path
+        if path.name in ("", ".."):  # `--masks .` names the folder that it is
+            path = path.resolve()
+        if not path.name:
+            raise SinkError(f"{path} cannot be numbered for several sources: give a name below it")
+        return path.with_name(f"{path.stem}-{self._number}{path.suffix}")
 
     def _serve(self) -> ServeSink:
         from ..serve.sink import ServeSink

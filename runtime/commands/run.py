@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..live.events import LiveEvent
+    from ..live.lanes import Promptness
     from ..pipeline import Report
     from ..segmenter import Segmenter
     from ..sources.base import Source
@@ -48,15 +49,15 @@ def run(options: argparse.Namespace) -> int:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
     check(options)
-    promptness(options)
+    prompt = promptness(options)
     with ExitStack() as stack:
         how = {**source_options(options), "on_event": _tell}
         sources = [stack.enter_context(open_source(what, **how)) for what in options.sources]
         live = any(source.live for source in sources)
         if options.guard is None:
             options.guard = live
-        if live or options.deadline_ms is not None or len(sources) > 1:
-            return _run_live(options, sources, stack)
+        if live or prompt != type(prompt)() or len(sources) > 1:
+            return _run_live(options, sources, prompt, stack)
         return _run_whole(options, sources[0], stack)
 
 
@@ -82,14 +83,14 @@ def _run_whole(options: argparse.Namespace, source: Source, stack: ExitStack) ->
     return _end(options, [report], [outputs], segmenter.defect)
 
 
-def _run_live(options: argparse.Namespace, sources: Sequence[Source], stack: ExitStack) -> int:
+def _run_live(options: argparse.Namespace, sources: Sequence[Source], prompt: Promptness, stack: ExitStack) -> int:
     """Sources that do not wait: answers in time or none, signals that go and come back."""
     from ..live.answers import Answers
     from ..live.lanes import Lanes
     from ..live.pipeline import LivePipeline
     from ..reader import Drop
 
-    stop, prompt = Event(), promptness(options)
+    stop = Event()
     lanes = Lanes(options.model, partial(_open, options), len(sources), prompt, _tell)
     stack.callback(lanes.close)
     try:

@@ -24,7 +24,8 @@ NO_SIGNAL_S = 0.4
 """Silence after which a live source counts as without signal, and from one such answer to the next: twelve frames at
 30 a second, and still told within half a second."""
 
-_LOOK_S = 0.1
+LOOK_S = 0.05
+"""From one look at what time alone brings about to the next: a run ends so soon after it was told to."""
 
 
 class OnHang(str, Enum):
@@ -94,14 +95,14 @@ class Answers:
             EngineError, FrameError, ModelError: as of `Watched`.
         """
         while not self._stop.is_set():
-            taken = self._streams.take(_LOOK_S)
+            taken = self._streams.take(LOOK_S)
             if taken is not None:
                 number, frame = taken
                 self._last[number] = frame
                 yield number, frame, self.watched[number](frame)
             elif all(self._streams.ended):
                 return
-            if perf_counter() - self._looked_s >= _LOOK_S:
+            if perf_counter() - self._looked_s >= LOOK_S:
                 yield from self._look(idle=taken is None)
 
     def _look(self, *, idle: bool) -> Iterator[tuple[int, Frame, Segmentation]]:

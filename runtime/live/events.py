@@ -7,6 +7,21 @@ from dataclasses import dataclass
 
 from ..sources.events import PtsJump, Reconnecting, SignalLost, SignalRegained, SourceEvent
 
+__all__ = [
+    "EngineEvent",
+    "EngineHung",
+    "EngineRestarted",
+    "LiveEvent",
+    "ModelChanged",
+    "OnLiveEvent",
+    "PtsJump",
+    "Reconnecting",
+    "SignalLost",
+    "SignalRegained",
+    "SourceHung",
+    "sentence",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class EngineHung:

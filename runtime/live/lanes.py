@@ -49,7 +49,8 @@ class Lanes:
         count: how many streams.
         guard: whether streams of a segmenter that was given are guarded; None: as it is.
     Raises:
-        ConfigError: another engine shall be opened when one hangs, and there is a segmenter in the place of a model.
+        ConfigError: another engine shall be opened when one hangs, or for each stream on a GPU, and there is a
+            segmenter in the place of a model.
         ModelError: the fallback model has other classes.
         EngineError, ModelError: what `open` raises.
     """
@@ -68,21 +69,26 @@ class Lanes:
             raise ConfigError(
                 "on_hang='restart' opens the model again, found a Segmenter: give the model's name or path, or 'stop'"
             )
-        self._open, self._promptness, self._on_event = open_model, promptness, on_event
+        if count > 1 and isinstance(model, Segmenter) and on_device(model.engine):
+            raise ConfigError(
+                f"a segmenter on a GPU serves one source, found {count}: give the model's name, and each gets an engine"
+            )
+        self._open_model, self._promptness, self._on_event = open_model, promptness, on_event
         self._guard = guard
         self._models = [model] if promptness.fallback_model is None else [model, promptness.fallback_model]
         self.watched: list[Watched] = []
-        opened: list[Segmenter] = []
+        self._opened: list[Segmenter] = []
         try:
-            first = self._first(opened)
+            first = self._first()
             for number in range(count):
                 mine = first if number == 0 else [self._another(segmenter, i) for i, segmenter in enumerate(first)]
                 self.watched.append(self._watched(mine))
         except BaseException:
             self.close()
-            for segmenter in opened:
+            for segmenter in self._opened:
                 segmenter.close()
             raise
+        self._opened.clear()  # each is closed by its Watched
 
     @property
     def abandoned(self) -> int:
@@ -91,17 +97,20 @@ class Lanes:
 
     def close(self) -> None:
         """Close what answers; a hanging engine is left behind."""
+        for watched in self.watched:  # all, before the first is waited for
+            watched.end()
         for watched in self.watched:
             watched.close()
 
-    def _first(self, opened: list[Segmenter]) -> list[Segmenter]:
-        first: list[Segmenter] = []
-        for model in self._models:
-            if isinstance(model, Segmenter):
-                first.append(model.sibling(guard=self._guard))
-                continue
-            first.append(segmenter := self._open(model))
-            opened.append(segmenter)
+    def _open(self, model: str | Path) -> Segmenter:
+        self._opened.append(segmenter := self._open_model(model))
+        return segmenter
+
+    def _first(self) -> list[Segmenter]:
+        first = [
+            model.sibling(guard=self._guard) if isinstance(model, Segmenter) else self._open(model)
+            for model in self._models
+        ]
         names = [segmenter.spec.class_names for segmenter in first]
         if names[1:] and names[1] != names[0]:
             raise ModelError(
@@ -119,7 +128,7 @@ class Lanes:
     def _reopen(self, number: int) -> Segmenter:
         model = self._models[number]
         assert not isinstance(model, Segmenter)
-        return self._open(model)
+        return self._open_model(model)
 
     def _watched(self, segmenters: Sequence[Segmenter]) -> Watched:
         restart = self._promptness.on_hang is OnHang.RESTART

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
-from threading import Event, Thread, current_thread
+from contextlib import suppress
+from threading import Event, RLock, Thread, current_thread
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -14,7 +15,8 @@ T = TypeVar("T", bound="tuple[object, ...]")
 class Results(Iterator[T], Generic[T]):
     """Iterate over it, or `start` a function on it; a context manager that stops at its end.
 
-    Nothing is opened before the first result is asked for.
+    Nothing is opened before the first result is asked for. An iteration that is left early is closed with this object:
+    by `with`, by `close`, or when the last name of it goes.
 
     Args:
         begin: makes the iterator; given an Event that ends it when set.
@@ -23,17 +25,26 @@ class Results(Iterator[T], Generic[T]):
     def __init__(self, begin: Callable[[Event], Generator[T, None, None]]) -> None:
         self._stop = Event()
         self._results = begin(self._stop)
+        self._turn = RLock()  # a generator is never entered while another thread is in it or closes it
         self._thread: Thread | None = None
         self._failure: Exception | None = None
 
     def __next__(self) -> T:
-        return next(self._results)
+        if self._thread is not None and self._thread is not current_thread():
+            raise RuntimeError("the results go to the function that was given to start()")
+        with self._turn:
+            return next(self._results)
 
     def start(self, on_result: Callable[..., object]) -> Results[T]:
         """Call `on_result(frame, segmentation)` for each result, in a thread of its own, and return at once.
 
         What it raises ends the run, and is raised by `join`.
+
+        Raises:
+            RuntimeError: it was started before.
         """
+        if self._thread is not None:
+            raise RuntimeError("start() was called before: a run has one function")
         self._thread = Thread(target=self._call, args=(on_result,), name="segrt-run", daemon=True)
         self._thread.start()
         return self
@@ -53,8 +64,7 @@ class Results(Iterator[T], Generic[T]):
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             return False
-        failure, self._failure = self._failure, None
-        if failure is not None:
+        if (failure := self._taken()) is not None:
             raise failure
         return True
 
@@ -65,13 +75,11 @@ class Results(Iterator[T], Generic[T]):
             if self._thread is current_thread():
                 return
             self._thread.join()
-            if self._failure is not None:
-                logging.getLogger("segrt").error("segrt: the run had failed: %s", self._failure)
+            if (failure := self._taken()) is not None:
+                logging.getLogger("segrt").error("segrt: the run had failed: %s", failure)
             return
-        try:
+        with self._turn, suppress(ValueError):  # called from within, by `on_event`: it ends with the frame at hand
             self._results.close()
-        except ValueError:  # another thread is in it, and ends it now
-            return
 
     def __enter__(self) -> Results[T]:
         return self
@@ -81,9 +89,13 @@ class Results(Iterator[T], Generic[T]):
     ) -> None:
         self.close()
 
+    def _taken(self) -> Exception | None:
+        failure, self._failure = self._failure, None
+        return failure
+
     def _call(self, on_result: Callable[..., object]) -> None:
         try:
-            for result in self._results:
+            for result in self:
                 on_result(*result)
         except Exception as error:  # handed to the thread that joins
             self._failure = error

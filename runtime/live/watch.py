@@ -63,7 +63,8 @@ class Watched:
         """The frame's segmentation with its `age_ms`; STALE and without a mask where it did not come in time.
 
         Raises:
-            EngineError: the engine failed, or it hangs and nothing can `reopen` it.
+            EngineError: the engine failed, at this frame or at one that was STALE, or it hangs and nothing can
+                `reopen` it.
             FrameError, ModelError: as of a `Segmenter`.
         """
         arrived_s = frame.arrived_s if frame.arrived_s is not None else perf_counter()
@@ -71,6 +72,7 @@ class Watched:
         due_s = None if self._deadline_s is None else arrived_s + self._deadline_s
         result = None
         if self._await(worker, due_s):  # the frame before may have been late
+            worker.result()  # its failure must not pass for lateness
             worker.start(frame)
             if self._await(worker, due_s):
                 result = worker.result()
@@ -110,10 +112,15 @@ class Watched:
             if not worker.busy_s:
                 worker.segmenter.reset()
 
+    def end(self) -> None:
+        """Begin to close; does not wait."""
+        for worker in self._workers:
+            worker.abandon()
+
     def close(self) -> None:
         """Close every segmenter whose engine answers; a hanging one is left behind."""
         for worker in self._workers:
-            if not worker.close(self._hang_s):
+            if not worker.close(max(self._hang_s - worker.busy_s, 0.0)):
                 worker.segmenter.leave()
                 self.abandoned += 1
 
@@ -197,9 +204,9 @@ class Worker:
         self._begin(self.segmenter.keep_warm)
 
     def forget(self) -> None:
-        """Let the next frame be the first of a sequence."""
+        """Let the next frame be the first of a sequence. Does not wait, though another stream may use the engine."""
         if not self.busy_s:
-            self.segmenter.reset()
+            self._begin(self.segmenter.reset)
 
     def wait(self, seconds: float) -> bool:
         """Whether it is free by then."""

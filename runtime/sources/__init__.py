@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from .events import OnEvent
 from .kinds import SCHEMES, Kind, kind_of, without_password
 from .live import Patience
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "read_twice"]
 
 
 def open_source(
@@ -85,6 +85,12 @@ def open_source(
     from .video import VideoSource
 
     return VideoSource(text)
+
+
+def read_twice(sources: Sequence[object]) -> str | None:
+    """Why these cannot be read beside each other, in one line: two readers of a pipe would each get half."""
+    count = sum(isinstance(what, str) and what == "-" for what in sources)
+    return f"standard input can be one source, found it {count} times; give it once" if count > 1 else None
 
 
 def _attempts(reconnect: int | str) -> int | None:

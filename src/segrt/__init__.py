@@ -28,6 +28,16 @@ from segrt.runtime.errors import (
 
 if TYPE_CHECKING:
     from segrt.runtime.api import open, run, run_streams
+    from segrt.runtime.live.events import (
+        EngineHung,
+        EngineRestarted,
+        ModelChanged,
+        PtsJump,
+        Reconnecting,
+        SignalLost,
+        SignalRegained,
+        SourceHung,
+    )
     from segrt.runtime.placement import Fit
     from segrt.runtime.segmenter import Segmenter
     from segrt.runtime.sources import open_source
@@ -38,12 +48,20 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "UNSEEN": "types",
+    "EngineHung": "live.events",
+    "EngineRestarted": "live.events",
     "Fit": "placement",
     "Frame": "types",
+    "ModelChanged": "live.events",
     "ModelSpec": "spec",
     "PixelFormat": "types",
+    "PtsJump": "live.events",
+    "Reconnecting": "live.events",
     "Segmentation": "types",
     "Segmenter": "segmenter",
+    "SignalLost": "live.events",
+    "SignalRegained": "live.events",
+    "SourceHung": "live.events",
     "Status": "types",
     "open": "api",
     "open_source": "sources",
@@ -56,17 +74,25 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EngineError",
+    "EngineHung",
+    "EngineRestarted",
     "Fit",
     "Frame",
     "FrameError",
+    "ModelChanged",
     "ModelError",
     "ModelSpec",
     "PixelFormat",
+    "PtsJump",
+    "Reconnecting",
     "Segmentation",
     "Segmenter",
     "SegrtError",
+    "SignalLost",
+    "SignalRegained",
     "SinkError",
     "SourceError",
+    "SourceHung",
     "SourceLostError",
     "SourceTimeoutError",
     "Status",
