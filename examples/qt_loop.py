@@ -14,17 +14,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from threading import Lock
-from time import perf_counter, sleep
-from typing import Any
+from time import sleep
 
 import numpy as np
 from numpy.typing import NDArray
 
 import segrt
 from segrt.runtime.overlay import Overlay
+from segrt.runtime.sinks.shown import Shown
 
 TICK_MS = 16
+
+Show = Callable[[NDArray[np.uint8] | None, str], None]
 
 
 class Mailbox:
@@ -47,46 +50,54 @@ class Mailbox:
 
 
 class Controller:
-    """Between segrt and a window; all but `Mailbox.put` runs in the window's thread.
+    """Between segrt and a window; all but `Mailbox.put` and `_tell` runs in the window's thread.
 
     Args:
-        show: given a (H, W, 3) uint8 BGR picture, or None to leave the last one, and a line of text.
+        show: given a (H, W, 3) uint8 BGR picture that is good until it returns, or None, and a line of text.
     """
 
-    def __init__(self, source: str, show: Callable[[NDArray[np.uint8] | None, str], None]) -> None:
+    def __init__(
+        self, source: str, show: Callable[[NDArray[np.uint8] | None, str], None], model: str = "teeth"
+    ) -> None:
         self._mail, self._show = Mailbox(), show
-        self.ended = False
-        self._segmenter = segrt.open("teeth", guard=True)
-        self._draw = Overlay(self._segmenter.spec, 0.5)
+        self.ended, self.problem = False, ""
+        self._segmenter = segrt.open(model, guard=True)
+        # What has no mask gets a banner that says why; silence is grey, so that no old picture passes for a new one.
+        self._picture = Shown(Overlay(self._segmenter.spec, 0.5))
+        self._size_hw, self._event = (480, 640), ""
         self._running = segrt.run(source, self._segmenter, on_event=self._tell).start(self._mail.put)
-        self._event = ""
 
     def tick(self) -> None:
         """Show what has come; called by a timer."""
-        ended = self._has_ended()  # before the mailbox is looked at: nothing can come after it
+        over = self._is_over()  # before the mailbox is looked at: nothing can come after it
         if (item := self._mail.take()) is not None:
             frame, result = item
-            if result.mask is not None:
-                self._show(self._draw(frame, result), f"frame {frame.index}: {result.confidence:.0%} sure")
-            else:
-                self._show(frame.image, f"frame {frame.index}: no mask ({result.status.value}) {self._event}")
-        elif ended:
+            picture = self._picture(frame, result, self._size_hw)
+            self._size_hw = (picture.shape[0], picture.shape[1])
+            said = "no mask" if result.mask is None else f"{result.confidence:.0%} sure"
+            self._show(picture, f"frame {frame.index}: {result.status.value}, {said}{self._event}")
+        elif over and not self.ended:
             self.ended = True
+            self._show(None, f"ended: {self.problem}" if self.problem else "ended")
 
     def close(self) -> None:
         """End the run and wait for it; the window is going away."""
         self._running.close()
         self._segmenter.close()
 
-    def _has_ended(self) -> bool:
+    def _is_over(self) -> bool:
         try:
             return self._running.join(0)
         except segrt.SegrtError as error:
-            self._show(None, f"ended: {error}")
+            self.problem = str(error)
             return True
 
     def _tell(self, event: object) -> None:
-        self._event = type(event).__name__  # a plain assignment: it comes in the thread that reads
+        # In the thread that reads, so no more than an assignment.
+        if isinstance(event, segrt.SignalLost):
+            self._event = f"; signal lost: {event.reason}"
+        elif isinstance(event, segrt.SignalRegained):
+            self._event = ""
 
 
 def in_a_window(source: str) -> int:
@@ -125,31 +136,29 @@ def in_a_window(source: str) -> int:
     return int(application.exec())
 
 
-def headless(source: str, seconds: float = 600.0) -> int:
-    """The same with a loop of ten lines in Qt's place; prints what a window would say."""
-    last: list[Any] = [None, ""]
-
-    def show(image: NDArray[np.uint8] | None, text: str) -> None:
-        last[:] = image, text
-        print(text)
-
-    controller, end_s = Controller(source, show), perf_counter() + seconds
+def headless(source: str, model: str = "teeth") -> int:
+    """The same with a loop of a few lines in Qt's place; prints what the window would say."""
+    controller = Controller(source, lambda picture, text: print(text, flush=True), model)
     try:
-        while not controller.ended and perf_counter() < end_s:
+        while not controller.ended:
             controller.tick()
             sleep(TICK_MS / 1e3)
     finally:
         controller.close()
-    return 0
+    return 1 if controller.problem else 0
 
 
 def main() -> int:
     """Choose a loop."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("source")
-    options.add_argument("--headless", action="store_true")
+    options.add_argument("--headless", action="store_true", help="without a window; so it is where PySide6 is missing")
     given = options.parse_args()
-    return headless(given.source) if given.headless else in_a_window(given.source)
+    try:
+        return (headless if given.headless or find_spec("PySide6") is None else in_a_window)(given.source)
+    except segrt.SegrtError as error:
+        print(f"segrt: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
