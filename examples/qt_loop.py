@@ -102,7 +102,7 @@ class Controller:
 
 def in_a_window(source: str) -> int:
     """Until the window is closed."""
-    from PySide6.QtCore import QTimer
+    from PySide6.QtCore import Qt, QTimer
     from PySide6.QtGui import QCloseEvent, QImage, QPixmap
     from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
 
@@ -110,7 +110,8 @@ def in_a_window(source: str) -> int:
         def __init__(self) -> None:
             super().__init__()
             self.setWindowTitle(f"segrt: {source}")
-            self._picture = QLabel()
+            self._picture = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+            self._picture.setMinimumSize(160, 120)  # else a large picture would keep the window from being made smaller
             self.setCentralWidget(self._picture)
             self.resize(640, 520)
             self._controller = Controller(source, self.show_result)
@@ -122,7 +123,8 @@ def in_a_window(source: str) -> int:
             if image is not None:
                 height, width = image.shape[:2]
                 view = QImage(image.data, width, height, image.strides[0], QImage.Format.Format_BGR888)
-                self._picture.setPixmap(QPixmap.fromImage(view))  # a copy: segrt may draw into `image` again
+                drawn = QPixmap.fromImage(view)  # a copy: segrt may draw into `image` again
+                self._picture.setPixmap(drawn.scaled(self._picture.size(), Qt.AspectRatioMode.KeepAspectRatio))
             self.statusBar().showMessage(text)
 
         def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802

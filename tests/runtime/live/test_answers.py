@@ -6,11 +6,9 @@ import pytest
 from tests.runtime.fakes import ListedSource, fake_segmenter
 from tests.runtime.live.painted import Live, answering, reading_segmenter, shows
 
-from segrt import EngineError, SourceError, SourceHung, SourceTimeoutError, Status
+from segrt import EngineError, SourceError, Status
 from segrt.runtime.live.answers import Answers
 from segrt.runtime.live.watch import Watched
-from segrt.runtime.reader import Drop
-from segrt.runtime.sources.live import LiveReads, Patience
 from segrt.runtime.streams import Streams
 
 
@@ -80,13 +78,6 @@ def test_a_source_that_is_silent_leaves_the_others_alone():
     assert statuses[1][Status.OK] > 30
 
 
-def test_frames_that_wait_for_a_slow_engine_are_no_silence():
-    source = ListedSource(6, live=True)
-    segmenter = reading_segmenter(slow_every=1, slow_s=0.25)
-    with answering([source], segmenter, drop=Drop.NONE) as answers:
-        assert [result.status for _, _, result in answers] == [Status.OK] * 6
-
-
 def test_one_that_fails_leaves_the_others_alone_and_its_failure_is_kept():
     failure = SourceError("cable pulled")
     sources = [Live(1, 3, failure=failure), Live(2, 60)]
@@ -121,41 +112,6 @@ def test_a_failure_that_comes_right_after_a_wait_is_not_lost():
     with watched, answers:
         assert list(answers) == []
     assert answers.failures == [failure]
-
-
-class StuckSource(LiveReads):
-    """Gives two frames; the read after that comes back after three seconds, whatever its time-out says."""
-
-    live, size_hw, rate, frame_count, _endless = True, None, None, None, True
-
-    def __init__(self):
-        super().__init__("stuck camera", Patience(read_s=0.05, connect_s=0.05), None)
-        self._inner = Live(1, silent_at=2)
-
-    def _connect(self):
-        pass
-
-    def _read(self):
-        return self._inner._next()
-
-    def _continued(self, frame):
-        return frame
-
-    def _release(self):
-        pass
-
-
-def test_a_source_that_is_stuck_is_given_up_and_told_and_the_others_go_on():
-    events, served = [], Counter()
-    with answering([StuckSource(), Live(2, 120, pause_s=0.01)], hang_s=0.3, on_event=events.append) as answers:
-        for number, _, _ in answers:
-            served[number] += 1
-    assert [type(event) for event in events] == [SourceHung]
-    assert events[0].source == "stuck camera"
-    assert isinstance(answers.failures[0], SourceTimeoutError)
-    assert "stuck camera is stuck" in str(answers.failures[0])
-    assert answers.failures[1] is None
-    assert served[1] + answers.frames_dropped[1] == 120
 
 
 def test_stop_ends_the_wait_for_several_silent_sources_at_once():
