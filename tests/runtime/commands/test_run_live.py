@@ -99,6 +99,11 @@ def test_one_source_has_its_names_as_they_are_and_no_stream_in_its_lines(clips, 
     assert all("stream" not in row and row["age_ms"] < 5000 for row in rows)
 
 
+def test_a_watch_over_the_engine_that_was_asked_for_is_kept_for_files_too(clips, net, out):
+    assert segrt_run(clips[:1], net, "--json", out / "j", "--hang-s", 3) == 0
+    assert all(row["age_ms"] > 0 for row in lines(out / "j"))
+
+
 def test_a_deadline_that_nobody_can_meet_leaves_no_mask_and_says_so(clips, net, out, capsys):
     status = segrt_run(clips[:1], net, "--deadline-ms", 0.001, "--json", out / "j", "--masks", out / "m")
     assert status == 1

@@ -172,3 +172,16 @@ def test_a_listener_that_fails_ends_nothing(caplog):
     finally:
         gate.set()
         lanes.close()
+
+
+def test_a_stream_that_changes_its_model_does_not_wait_for_another_streams_frame():
+    gate = Event()
+    lanes = Lanes("net", lambda model: fake_segmenter(at=lambda n: gate.wait(2)), 2, Promptness(deadline_ms=20))
+    try:
+        assert lanes.watched[0](Frame(stripes(24, 32), 0)).status is Status.STALE  # and holds the engine
+        begin = time.perf_counter()
+        lanes.watched[1]._workers[0].forget()
+        assert time.perf_counter() - begin < 0.5
+    finally:
+        gate.set()
+        lanes.close()
