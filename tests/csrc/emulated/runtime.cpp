@@ -81,6 +81,9 @@ bool forbidden_in_capture() {
     return true;
 }
 
+constexpr std::size_t kFreedKept = 1000;
+std::deque<std::pair<char*, std::size_t>> freed;
+
 /// Ends at a page that cannot be touched, and begins after one.
 cudaError_t allocate(void** address, std::size_t bytes, cudaMemoryType type) {
     if (forbidden_in_capture()) return set(cudaErrorStreamCaptureUnsupported);
@@ -102,9 +105,15 @@ cudaError_t release(void* address, cudaMemoryType type) {
     if (forbidden_in_capture()) return set(cudaErrorStreamCaptureUnsupported);
     const auto found = blocks.find(static_cast<char*>(address));
     if (found == blocks.end() || found->second.type != type) return set(cudaErrorInvalidValue);
-    // Never given out again: whoever still touches it is found out.
+    // Not given out again for long: whoever still touches it is found out. Not for ever, for a process may only have so
+    // many mappings, and a run of all tests would use them up.
     madvise(found->second.from, found->second.mapped, MADV_DONTNEED);
     mprotect(found->second.from, found->second.mapped, PROT_NONE);
+    freed.emplace_back(found->second.from, found->second.mapped);
+    if (freed.size() > kFreedKept) {
+        munmap(freed.front().first, freed.front().second);
+        freed.pop_front();
+    }
     blocks.erase(found);
     return cudaSuccess;
 }
