@@ -20,6 +20,10 @@ with without_telemetry():
     import openvino as ov
     from openvino.preprocess import PrePostProcessor
 
+_CORE = ov.Core()
+"""One for the process, and never let go of. Its CPU plugin gives the thread that compiles first another stack for signal
+handlers, and frees it with the last reference, in whatever thread; the next signal would then end the process."""
+
 _NOTES = {"f16": "f16 graph, computed in f32"}
 
 
@@ -29,11 +33,10 @@ class OpenVinoEngine:
     layout = Layout.NHWC_U8
 
     def __init__(self, model: Model, threads: int) -> None:
-        core = ov.Core()
         try:
-            read = core.read_model(model.path if model.data is None else BytesIO(model.data))
+            read = _CORE.read_model(model.path if model.data is None else BytesIO(model.data))
             graph = with_preprocessing(read, model)
-            compiled = core.compile_model(graph, "CPU", options(threads))
+            compiled = _CORE.compile_model(graph, "CPU", options(threads))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refused {model.path}: {_last_line(error)}") from None
         cached = bool(compiled.get_property("LOADED_FROM_CACHE"))

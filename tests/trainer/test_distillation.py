@@ -53,6 +53,12 @@ def divergence(ours: list[float], theirs: list[float]) -> float:
     return sum(b * math.log(b / a) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Whatever tests ran before: where two draws nearly agree, their divergence is lost in float32."""
+    torch.manual_seed(0)
+
+
 def test_the_pixel_loss_is_the_mean_divergence_over_shown_pixels_times_the_temperature_squared():
     logits, answer = torch.randn(1, 3, 1, 2), torch.randn(1, 3, 1, 2)
     shown = torch.tensor([[[True, False]]])

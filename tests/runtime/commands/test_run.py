@@ -20,17 +20,6 @@ CLIP = Path(__file__).parents[3] / "examples" / "scan.mp4"
 FRAMES = 150
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache directory of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def net(tmp_path):
-    return colour_net(tmp_path / "net.onnx")
-
-
 @pytest.fixture
 def out(tmp_path):
     """An empty directory for outputs."""

@@ -17,17 +17,6 @@ from segrt.cli import main
 COLOURS = ((20, 20, 20), (30, 30, 220), (30, 220, 30), (220, 30, 30))  # BGR of the classes dark, red, green, blue
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache directory of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def net(tmp_path):
-    return colour_net(tmp_path / "net.onnx")
-
-
 @pytest.fixture
 def clips(tmp_path):
     """Three clips, each of the colour of a class and of a size of its own."""

@@ -113,18 +113,22 @@ def test_a_record_that_was_taken_out_is_noticed(tmp_path):
     assert "frame 5 or one before it was changed or taken out" in found.problems[0]
 
 
-def test_a_status_that_comes_out_otherwise_is_a_difference(tmp_path):
-    record(write_video(tmp_path / "clip.mp4", 12), tmp_path / "r")
-    (file,) = segments(tmp_path / "r")
+def with_status(status):
+    """What makes frame 4 of a recording say so."""
 
     def change(entry):
         if entry.fields.get("index") != 4:
             return entry
-        return Record(
-            entry.kind, {**entry.fields, "result": {**entry.fields["result"], "status": "invalid"}}, entry.body
-        )
+        return Record(entry.kind, {**entry.fields, "result": {**entry.fields["result"], "status": status}}, entry.body)
 
-    rewrite(file, change)
+    return change
+
+
+def test_a_status_that_comes_out_otherwise_is_a_difference(tmp_path):
+    record(write_video(tmp_path / "clip.mp4", 12), tmp_path / "r")
+    (file,) = segments(tmp_path / "r")
+
+    rewrite(file, with_status("invalid"))
     assert [(d.index, d.what) for d in replay(file).different] == [(4, "it is ok, recorded was invalid")]
 
 
@@ -132,14 +136,7 @@ def test_a_status_that_follows_from_the_clock_is_not_compared(tmp_path):
     record(write_video(tmp_path / "clip.mp4", 12), tmp_path / "r")
     (file,) = segments(tmp_path / "r")
 
-    def change(entry):
-        if entry.fields.get("index") != 4:
-            return entry
-        return Record(
-            entry.kind, {**entry.fields, "result": {**entry.fields["result"], "status": "no_signal"}}, entry.body
-        )
-
-    rewrite(file, change)
+    rewrite(file, with_status("no_signal"))
     found = replay(file)
     assert (found.same, sum(found.skipped.values()), found.different) == (11, 1, [])
 
