@@ -21,8 +21,11 @@ with without_telemetry():
     from openvino.preprocess import PrePostProcessor
 
 _CORE = ov.Core()
-"""One for the process, and never let go of. Its CPU plugin gives the thread that compiles first another stack for
-signal handlers, and frees it with the last reference, in whatever thread; the next signal would then end the process."""
+"""One for the process, and never let go of.
+
+Its CPU plugin gives the thread that compiles first another stack for signal handlers, and frees it with the last
+reference, in whatever thread; the next signal would then end the process.
+"""
 
 _NOTES = {"f16": "f16 graph, computed in f32"}
 
