@@ -2,11 +2,11 @@
 
     python -m bench.live_overload [--minutes 10] [--times 2] [--save]
 
-The live path's own rate is measured first. Then ffmpeg sends examples/scan.mp4 (640x480, H.264, encoded beforehand for
-twice that rate and sent as it is, over and over) by RTP on loopback: a real sender, whose packets are received, decoded
-and dropped here, and which takes next to nothing of the cores that the network needs; one that encodes would take most
-of them. Prints, and with --save writes to bench/results/live_overload.json after every stretch (of a twentieth of the
-time), in milliseconds and in periods:
+The live path's own rate is measured first. Then examples/scan.mp4 (640x480, H.264, encoded beforehand for twice that
+rate) is sent over and over by RTP on loopback, each picture at its time (bench/even_sender.py): a real sender, whose
+packets are received, decoded and dropped here, and which takes next to nothing of the cores that the network needs; one
+that encodes would take most of them. Prints, and with --save writes to bench/results/live_overload.json after every
+stretch (of a twentieth of the time), in milliseconds and in periods:
 
 - `age`: from a frame's arrival to its answer;
 - `behind`: from the moment at which the frame could have arrived at the earliest, by the sender's clock, to its answer:
@@ -15,17 +15,17 @@ time), in milliseconds and in periods:
 
 A period is that of a camera which the machine could just keep up with: the network alone takes most of one, so half of
 one, the sender's own period here, is out of reach whatever is dropped. Both are printed, and beside them the periods of
-the answers that were given: decoding everything that is sent takes from what is left for the network.
+the answers that were given: decoding everything that is sent takes from what is left for the network. `alone` is the
+age where each frame waits for the one before, in periods: what the machine's own ups and downs make of it.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import socket
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -40,13 +40,14 @@ from segrt.runtime.benchmark.frames import load_frames
 from segrt.runtime.sources import open_source
 from segrt.runtime.types import Frame, Segmentation
 
-from .environment import header, save
+from . import even_sender
+from .environment import ROOT, header, save
 from .live_path import CLIP, OnDemand, through
 from .live_stretches import FIGURES, Row, Stretches, courses, line, totals
 
 QUESTION = "How old are the answers when frames come twice as fast as they can be segmented?"
 STRETCHES = 20
-RATE_FRAMES = 600
+RATE_FRAMES = 2400
 MOST_PERIODS = 2.0
 
 
@@ -59,15 +60,16 @@ def main() -> None:
     parser.add_argument("--deadline-ms", type=float, help="none by default: the age is to be seen, not cut off")
     parser.add_argument("--save", action="store_true", help="write bench/results/live_overload.json")
     options = parser.parse_args()
-    if shutil.which("ffmpeg") is None:
-        raise SystemExit("the ffmpeg program is not installed; it is the sender")
     settings = {name: getattr(options, name) for name in ("model", "minutes", "times", "deadline_ms")}
     facts = header(QUESTION, "openvino", "av", "numpy") | settings
     frames = load_frames(CLIP, None, (480, 640))
-    can_do = own_rate(frames, options.model)
+    alone = own_pace(frames, options.model)
+    can_do = 1e3 / alone["p50_ms"]
     fps = round(options.times * can_do)
-    facts |= {"can_do_per_s": round(can_do, 1), "sent_per_s": fps}
+    alone_periods = {figure.removesuffix("_ms"): round(ms * can_do / 1e3, 3) for figure, ms in alone.items()}
+    facts |= {"can_do_per_s": round(can_do, 1), "sent_per_s": fps, "alone_periods": alone_periods}
     print(f"{can_do:.1f} frames/s can be done, {fps} are sent; periods of {1e3 / can_do:.2f} and {1e3 / fps:.2f} ms")
+    print(f"alone: {alone_periods} periods")
     rows: list[Row] = []
     way, stop = Way(fps), Event()
 
@@ -119,29 +121,25 @@ class Way:
         return max(round(time_s * self._fps) - frames, 0)
 
 
-def own_rate(frames: list[Frame], model: str) -> float:
-    """Frames per second when each waits for the one before; by the median, for a hiccup is not the rate."""
+def own_pace(frames: list[Frame], model: str) -> dict[str, float]:
+    """The age of answers when each frame waits for the one before; the median is the pace, for a hiccup is not."""
     stretches = Stretches(frames=RATE_FRAMES // 2)
     through(OnDemand(frames), model, stretches, max_frames=RATE_FRAMES)
-    return 1e3 / float(stretches.rows[-1]["age"]["p50_ms"])
+    age: dict[str, float] = stretches.rows[-1]["age"]
+    return age
 
 
 @contextmanager
 def sender(frames: Sequence[Frame], fps: int) -> Iterator[Path]:
-    """The session description of a stream that ffmpeg sends meanwhile."""
+    """The session description of a stream that is sent meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
         clip, session = Path(folder) / "clip.ts", Path(folder) / "live.sdp"
         encode(frames, fps, clip)
         port = free_port(socket.SOCK_DGRAM)
-        command = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(clip), "-c", "copy"]
-        command += ["-f", "rtp", "-sdp_file", str(session), f"rtp://127.0.0.1:{port}"]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        session.write_text(even_sender.session(port), newline="")
+        command = [sys.executable, "-m", "bench.even_sender", str(clip), str(fps), str(port)]
+        process = subprocess.Popen(command, cwd=ROOT)
         try:
-            give_up_s = time.monotonic() + 20
-            while not (session.exists() and session.stat().st_size):
-                if process.poll() is not None or time.monotonic() > give_up_s:
-                    raise SystemExit("ffmpeg does not send")
-                time.sleep(0.02)
             yield session
         finally:
             process.kill()

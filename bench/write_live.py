@@ -70,13 +70,15 @@ def _overload(result: Result) -> list[str]:
         ]
         for key, name in heads.items()
     ]
+    alone = result["alone_periods"]
     dropped = _counts({**result["dropped"], "lost on the way": result["lost_on_the_way"]})
     head = ["of the worst stretch", "p50, periods", "p99", "p50, answers' periods", "p99", "p50, sender's", "p99"]
     return [
         f"### A sender that is {result['times']:g} times too fast",
         f"`python -m bench.live_overload`: {result['can_do_per_s']:g} frames a second can be done, "
-        f"{result['sent_per_s']} came for {result['minutes']:g} minutes, by RTP from ffmpeg. A period is that of a "
-        f"camera which could just be kept up with, {1e3 / result['can_do_per_s']:.2f} ms. No mask: {dropped}.",
+        f"{result['sent_per_s']} came for {result['minutes']:g} minutes, evenly, by RTP. A period is that of a "
+        f"camera which could just be kept up with, {1e3 / result['can_do_per_s']:.2f} ms. No mask: {dropped}. Alone, "
+        f"each after the one before, answers take {alone['p50']:.2f} periods (p50) and {alone['p99']:.2f} (p99).",
         table(head, rows),
         holds(result),
     ]

@@ -11,6 +11,7 @@ from time import perf_counter
 from types import TracebackType
 
 from .coded import take_over
+from .rhythm import Rhythm
 from .sources.base import Source
 from .types import Frame
 
@@ -51,6 +52,7 @@ class Reader:
         self._changed = changed or Condition()
         self._ended = self._stopped = False
         self._held = False  # the source waits, because nobody takes its frames
+        self._rhythm = Rhythm()
         self._failure: BaseException | None = None
         self._arrived_s = self._stopped_s = perf_counter()
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
@@ -76,6 +78,11 @@ class Reader:
     def ready(self) -> bool:
         """Whether `take` would give a frame or raise at once."""
         return not self._stopped and bool(self._waiting or (self._ended and self._failure is not None))
+
+    @property
+    def patience_s(self) -> float:
+        """For how long to wait for a fresher frame than the one that `take` would give; 0: `take` it now."""
+        return self._rhythm.patience_s(perf_counter()) if self._waiting and not self._ended else 0.0
 
     @property
     def ended(self) -> bool:
@@ -133,9 +140,11 @@ class Reader:
                 self._held = True
                 self._changed.wait_for(lambda: len(self._waiting) < QUEUE_LENGTH or self._stopped)
                 self._held, self._arrived_s = False, perf_counter()
-            elif len(self._waiting) >= 1:
-                frame = take_over(frame, self._waiting.popleft())
-                self.frames_dropped += 1
+            else:
+                self._rhythm.came(self._arrived_s, superseding=bool(self._waiting))
+                if self._waiting:
+                    frame = take_over(frame, self._waiting.popleft())
+                    self.frames_dropped += 1
             if self._stopped:
                 return False
             self._waiting.append(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from threading import Condition
+from time import perf_counter
 from types import TracebackType
 
 from .reader import Drop, Reader
@@ -16,7 +17,8 @@ class Streams:
     """Iterate over the frames of several sources: `for number, frame in streams`.
 
     Each source keeps its own order. Of those with a frame waiting, the one that was served longest ago comes first, so
-    none starves. A source that ends or fails leaves the others alone: see `failures`, and `problem` of each source.
+    none starves; where only one waits, and comes too fast to be kept up with, a fresher one may be worth waiting for
+    (see `Rhythm`). A source that ends or fails leaves the others alone: see `failures`, and `problem` of each source.
 
     Args:
         sources: read to their ends; then closed.
@@ -77,11 +79,10 @@ class Streams:
 
         For one thread at a time: the order of a source is that of the calls.
         """
+        until_s = None if timeout_s is None else perf_counter() + timeout_s
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._next() is not None or all(self.ended), timeout_s):
-                    return None
-                number = self._next()
+                number = self._await(until_s)
             if number is None:
                 return None
             self._turns.remove(number)
@@ -94,6 +95,14 @@ class Streams:
             if frame is not None:
                 return number, frame
 
-    def _next(self) -> int | None:
-        """The stream whose turn it is, of those with a frame or a failure."""
-        return next((number for number in self._turns if self._readers[number].ready), None)
+    def _await(self, until_s: float | None) -> int | None:
+        """The stream whose turn it is, of those with a frame or a failure; None as `take` says."""
+        while True:
+            ready = [number for number in self._turns if self._readers[number].ready]
+            patience_s = self._readers[ready[0]].patience_s if len(ready) == 1 else 0.0
+            if ready and not patience_s:
+                return ready[0]
+            left_s = None if until_s is None else until_s - perf_counter()
+            if all(self.ended) or (left_s is not None and left_s <= 0):
+                return None
+            self._changed.wait(patience_s or None if left_s is None else min(left_s, patience_s or left_s))

@@ -28,6 +28,9 @@ _ASYNCHRONOUS = ("libdav1d",)  # AV1: an error comes up some packets later
 _JUMP_S = 1.0
 """A live stream's time that leaves the time of arrival by more than this from one frame to the next was set anew.
 Networks hold frames up and bring them in bursts, though hardly by more."""
+_BEHIND = 5
+"""Live frames in a row whose times are not after the one before: the sender's clock has been behind all along. FFmpeg
+itself may give the first picture of an RTP stream too late a time, where the session description has no parameters."""
 _SELF_CONTAINED = ("h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "vp8", "vp9", *_ASYNCHRONOUS)
 """Codecs whose packets and extradata are all that a decoder needs: others are told more by their container."""
 
@@ -69,6 +72,7 @@ class Decoder:
         self._ended = False
         self._live, self._cut_at, self._timeout_s = live, cut_at, timeout_s
         self._on_jump, self._last_s = on_jump, 0.0
+        self._behind = 0  # frames in a row whose times are not after the one before
         self._last_pts: int | None = None
         self._origin: int | None = None  # what is subtracted: a stream's clock may have run for days
         self._codec = self._context.name
@@ -184,13 +188,17 @@ class Decoder:
         return pts - self._origin
 
     def _step_of_clock(self, rise: int, picture: av.VideoFrame | None) -> int:
-        """By how many ticks the sender's clock was set since the frame before; 0 as a rule."""
+        """By how many ticks the sender's clock was set since the frame before, or found behind; 0 as a rule."""
         now, base = perf_counter(), float(self._stream.time_base or Fraction(1, 90000))
         passed, self._last_s = now - self._last_s, now
-        if self._on_jump is None or -_JUMP_S < rise * base < passed + _JUMP_S:
+        self._behind = self._behind + 1 if rise <= 0 else 0
+        jumped = not -_JUMP_S < rise * base < passed + _JUMP_S
+        if self._on_jump is None or not (jumped or self._behind == _BEHIND):
             return 0
+        self._behind = 0
         step = rise - max(round(passed / base), self._duration(picture))
-        self._on_jump(step * base)
+        if jumped:
+            self._on_jump(step * base)
         return step
 
     def _duration(self, picture: av.VideoFrame | None) -> int:

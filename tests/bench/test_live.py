@@ -95,6 +95,7 @@ def test_the_page_has_a_section_of_what_was_measured_alone():
     assert failing({}) == costs({}) == []
     soak = live_soak.summed_up([stretch()] * live_soak.STRETCHES) | {"frames": 1000, "fps": None, "deadline_ms": 100.0}
     facts = {"can_do_per_s": 100.0, "sent_per_s": 200, "times": 2.0, "minutes": 10.0, "lost_on_the_way": 3}
+    facts["alone_periods"] = {"p50": 1.0, "p99": 1.2, "max": 2.0}
     overload = facts | live_overload.summed_up([stretch(age_ms=15)] * live_overload.STRETCHES, can_do=100, fps=200)
     text = "\n".join(failing({"live_soak": soak, "live_overload": overload}))
     assert "1,000 frames" in text

@@ -10,6 +10,7 @@ from tests.tiny import colour_spec
 from segrt import Frame, Segmenter, SourceError
 from segrt.runtime.engines import FakeEngine
 from segrt.runtime.reader import Drop
+from segrt.runtime.rhythm import Rhythm
 from segrt.runtime.streams import Streams
 
 COLOURS = ((0, 0, 0), (0, 0, 255), (0, 255, 0), (255, 0, 0))  # BGR of the classes dark, red, green, blue
@@ -102,3 +103,56 @@ def test_stop_from_another_thread_ends_the_iteration():
         for _ in streams:
             pass
         assert time.perf_counter() - start < 3
+
+
+def gated(number_of_frames):
+    """A live source, and the semaphore that lets its frames come one by one."""
+    gate = threading.Semaphore(0)
+
+    def make(index):
+        gate.acquire()
+        return Frame(np.zeros((24, 32, 3), np.uint8), index, index)
+
+    return ListedSource(number_of_frames, live=True, make=make), gate
+
+
+def come(streams, gate, number, index):
+    """Let a frame come, and wait until it waits to be taken."""
+    gate.release()
+    reader, give_up_s = streams._readers[number], time.perf_counter() + 10
+    while not (reader._waiting and reader._waiting[-1].index == index):
+        assert time.perf_counter() < give_up_s
+        time.sleep(0.001)
+
+
+def test_under_load_an_old_frame_gives_way_to_the_one_that_is_about_to_come(monkeypatch):
+    monkeypatch.setattr(Rhythm, "patience_s", lambda rhythm, now_s: 0.0 if sum(rhythm._superseded) else 30.0)
+    source, gate = gated(2)
+    with Streams([source]) as streams:
+        come(streams, gate, 0, 0)
+        assert streams.take(timeout_s=0.05) is None
+        come(streams, gate, 0, 1)
+        assert streams.take(timeout_s=5)[1].index == 1
+        assert streams.frames_dropped == [1]
+
+
+def test_an_old_frame_is_taken_after_all_when_no_other_comes(monkeypatch):
+    over_s = time.perf_counter() + 0.1
+    monkeypatch.setattr(Rhythm, "patience_s", lambda rhythm, now_s: max(over_s - now_s, 0.0))
+    source, gate = gated(2)
+    with Streams([source]) as streams:
+        come(streams, gate, 0, 0)
+        assert streams.take(timeout_s=5)[1].index == 0
+        assert time.perf_counter() >= over_s
+        gate.release()
+
+
+def test_no_stream_is_waited_for_while_another_has_a_frame_too(monkeypatch):
+    monkeypatch.setattr(Rhythm, "patience_s", lambda rhythm, now_s: 30.0)
+    sources, gates = zip(*(gated(2) for _ in range(2)), strict=True)
+    with Streams(sources) as streams:
+        for number, gate in enumerate(gates):
+            come(streams, gate, number, 0)
+        assert streams.take(timeout_s=5)[0] == 0
+        for gate in gates:
+            gate.release()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench import even_sender
+from bench.environment import ROOT
+from bench.live_overload import encode
 from tests.runtime.clips import scene, write_video
 from tests.runtime.live import coded
 from tests.runtime.live.servers import Sender, free_port, needs_ffmpeg
@@ -20,7 +25,7 @@ from segrt.runtime.errors import SourceError
 from segrt.runtime.reader import Reader
 from segrt.runtime.sources import open_source
 from segrt.runtime.sources.events import PtsJump, SignalLost, SignalRegained
-from segrt.runtime.types import Status
+from segrt.runtime.types import Frame, Status
 
 
 def good_codes(reader: Reader, count: int) -> list[int]:
@@ -135,6 +140,23 @@ def test_a_senders_clock_that_jumps_is_counted_and_the_time_goes_on(tmp_path: Pa
     (jump,) = (event for event in events if isinstance(event, PtsJump))
     assert jump.by_s == pytest.approx(seconds, abs=0.2)
     assert source.pts_jumps == 1  # type: ignore[attr-defined]
+
+
+def test_times_are_the_senders_though_the_first_picture_came_with_one_that_is_too_late(tmp_path: Path) -> None:
+    clip, session, port = tmp_path / "clip.ts", tmp_path / "live.sdp", free_port(socket.SOCK_DGRAM)
+    encode([Frame(scene(number, (48, 64)), number) for number in range(25)], 25, clip)
+    session.write_text(even_sender.session(port), newline="")
+    command = [sys.executable, "-m", "bench.even_sender", str(clip), "50", str(port)]  # the stream says 25 a second
+    with subprocess.Popen(command, cwd=ROOT) as sender:
+        try:
+            time.sleep(0.7)  # joined between two key frames, FFmpeg counts pictures from before
+            with open_source(session, timeout_s=5, connect_timeout_s=10) as source:
+                frames = list(islice(source, 100))
+        finally:
+            sender.kill()
+    times = [frame.time_s for frame in frames if frame.time_s is not None]
+    assert all(a < b for a, b in pairwise(times))
+    assert times[-1] - times[20] == pytest.approx(79 / 50, abs=0.05)
 
 
 def test_another_resolution_in_mid_stream_gives_frames_of_that_size(tmp_path: Path) -> None:
