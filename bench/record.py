@@ -28,8 +28,9 @@ import segrt
 from segrt.runtime.benchmark.scenarios import warm_up
 from segrt.runtime.pipeline import Pipeline, Report
 from segrt.runtime.recording.about import about
+from segrt.runtime.recording.files import find_files
 from segrt.runtime.recording.recorder import Recorder
-from segrt.runtime.recording.replay import Replay, find_files
+from segrt.runtime.recording.replay import Replay
 from segrt.runtime.sources.base import Closing
 
 from .environment import header, save

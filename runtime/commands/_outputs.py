@@ -127,7 +127,8 @@ class Outputs:
 
     def _record(self) -> Recorder:
         from ..recording.about import about
-        from ..recording.recorder import Recorder, RecordingEvent
+        from ..recording.events import RecordingEvent
+        from ..recording.recorder import Recorder
 
         def tell(event: RecordingEvent) -> None:
             print(f"segrt: warning: {event}", file=sys.stderr, flush=True)

@@ -37,7 +37,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Replay; returns the exit status."""
-    from ..recording.replay import Replay, find_files
+    from ..recording.files import find_files
+    from ..recording.replay import Replay
     from ..recording.report import problems, text, to_dict
     from ..sinks.files import PartFile, cannot_write
 

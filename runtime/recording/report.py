@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from .about import engine_name
-from .replay import Replayed
+from .outcome import Replayed
 
 _LISTED = 20  # differing frames that are told one by one
 

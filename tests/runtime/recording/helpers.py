@@ -11,9 +11,11 @@ from tests.tiny import colour_net
 import segrt
 from segrt.runtime.pipeline import Pipeline, Report
 from segrt.runtime.recording.about import about
+from segrt.runtime.recording.files import find_files
+from segrt.runtime.recording.outcome import Replayed
 from segrt.runtime.recording.recorder import Recorder
 from segrt.runtime.recording.records import MAGIC, Kind, Record, encode, read
-from segrt.runtime.recording.replay import Replay, Replayed, find_files
+from segrt.runtime.recording.replay import Replay
 from segrt.runtime.sources.base import Source
 
 

@@ -14,7 +14,9 @@ import segrt
 from segrt import Frame, PixelFormat, Segmentation, Status
 from segrt.runtime.recording import recorder as recorder_module
 from segrt.runtime.recording import ring as ring_module
-from segrt.runtime.recording.recorder import Recorder, RecordingPaused, RecordingResumed
+from segrt.runtime.recording import track as track_module
+from segrt.runtime.recording.events import RecordingPaused, RecordingResumed
+from segrt.runtime.recording.recorder import Recorder
 from segrt.runtime.recording.records import Kind
 from segrt.runtime.recording.ring import segments
 from segrt.runtime.types import UNSEEN
@@ -144,8 +146,10 @@ def test_a_live_stream_never_waits_for_a_slow_disk_and_what_is_lost_is_counted(t
     assert done.frames + done.frames_lost == 101
     assert 20 <= done.frames <= 23
     assert "could not keep up" in recorder.shortfall()
-    lost = [entry for file in segments(tmp_path / "r") for entry in records(file) if entry.kind is Kind.LOST]
-    assert [entry.fields["frames"] for entry in lost] == [done.frames_lost]
+    told = [entry for file in segments(tmp_path / "r") for entry in records(file)]
+    assert [entry.fields["frames"] for entry in told if entry.kind is Kind.LOST] == [done.frames_lost]
+    in_order = [entry.kind for entry in told if entry.kind in (Kind.LOST, Kind.FRAME)]
+    assert in_order == [Kind.FRAME] * (done.frames - 1) + [Kind.LOST, Kind.FRAME]
 
 
 def test_a_file_waits_for_a_slow_disk(tmp_path, monkeypatch):
@@ -214,7 +218,7 @@ def test_a_fault_of_the_recorder_is_told_and_the_run_goes_on(tmp_path, monkeypat
     def broken(mask):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(recorder_module, "pack_mask", broken)
+    monkeypatch.setattr(track_module, "pack_mask", broken)
     _, report = record(ListedSource(5), tmp_path / "r")
     assert report.frames_masked == 5
     assert "a bug" in caplog.text
