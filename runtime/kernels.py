@@ -12,17 +12,26 @@ from numpy.typing import NDArray
 
 from segrt import _core
 
+from .checks import (
+    U8,
+    check_apart,
+    check_logits,
+    check_placement,
+    check_plane,
+    check_sides,
+    check_threads,
+    check_white,
+    found_array,
+    frame_size,
+    same_array,
+    sides,
+)
 from .engines.base import Layout
 from .errors import FrameError
-from .placement import Placement, Rect
+from .placement import Placement
 from .spec import MAX_CLASSES, Activation, ColourOrder, ModelSpec
 from .types import Mask, PixelFormat
 
-MAX_SIDE = 32768
-"""Longest side of a frame or an input, in pixels."""
-
-_CHANNELS = {PixelFormat.BGR: 3, PixelFormat.RGB: 3, PixelFormat.BGRA: 4}
-_YUV = (PixelFormat.NV12, PixelFormat.I420)
 _DTYPES = {
     Layout.NHWC_U8: np.dtype(np.uint8),
     Layout.NCHW_F32: np.dtype(np.float32),
@@ -30,10 +39,6 @@ _DTYPES = {
     Layout.NHWC_F16: np.dtype(np.float16),
 }
 _INTERLEAVED = (Layout.NHWC_U8, Layout.NHWC_F16)
-_U8, _U16 = np.dtype(np.uint8), np.dtype(np.uint16)
-_LOGITS = (np.dtype(np.float32), np.dtype(np.float16))
-
-
 GLANCE_STEP, GLANCE_CELL, GLANCE_PARTS = 4, 32, 16  # csrc/pixel/glance.hpp
 
 
@@ -80,48 +85,6 @@ class Measured(NamedTuple):
     changed_px: int | None  # seen pixels that differ from the previous mask; None without one
 
 
-def frame_size(image: NDArray[Any], format: PixelFormat) -> tuple[int, int]:
-    """Height and width of the picture in `image`.
-
-    Raises:
-        FrameError: not an array of the shape and dtype that `PixelFormat` describes, or a side outside 1..32768.
-    """
-    if not isinstance(image, np.ndarray):
-        hint = " (cv2.imread gives None where it cannot read a file)" if image is None else ""
-        raise FrameError(f"the image is of type {type(image).__name__}, expected a numpy array{hint}")
-    return picture_size(image.shape, image.dtype, format)
-
-
-def picture_size(shape: tuple[int, ...], dtype: np.dtype[Any], format: PixelFormat) -> tuple[int, int]:
-    """Height and width of the picture in an array of this shape and dtype, wherever it lies.
-
-    Raises:
-        FrameError: as `frame_size`.
-    """
-    wanted = _U16 if format is PixelFormat.GRAY16 else _U8
-    channels = _CHANNELS.get(format)
-    if dtype != wanted or len(shape) != (3 if channels else 2) or (channels and shape[2] != channels):
-        axes = (
-            f"(height, width, {channels})"
-            if channels
-            else "(height * 3 / 2, width)"
-            if format in _YUV
-            else "(height, width)"
-        )
-        raise FrameError(f"the {format.value} image must be {axes} {wanted}, found {shape} {dtype}")
-    height, width = shape[:2]
-    if format in _YUV:
-        if height % 3 or width % 2:
-            raise FrameError(
-                f"the {format.value} image must have rows in threes (height * 3 / 2) and an even width, "
-                f"found {height} rows of {width}"
-            )
-        height = height // 3 * 2
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise FrameError(f"an image's sides must be 1..{MAX_SIDE} pixels, found {height}x{width}")
-    return height, width
-
-
 def preprocess(
     image: NDArray[Any],
     format: PixelFormat,
@@ -158,13 +121,13 @@ def preprocess(
     shape = (1, height, width, 3) if layout in _INTERLEAVED else (1, 3, height, width)
     if out.shape != shape or out.dtype != _DTYPES[layout] or not out.flags.c_contiguous or not out.flags.writeable:
         raise FrameError(
-            f"out must be a writable C-contiguous {shape} {_DTYPES[layout]} for {layout.value}, {_found(out)}"
+            f"out must be a writable C-contiguous {shape} {_DTYPES[layout]} for {layout.value}, {found_array(out)}"
         )
     check_white(white)
-    _apart(out, image, "out and the image")
+    check_apart(out, image, "out and the image")
     if kept is not None:
         _check_kept(kept, placement)
-    how = (spec.mean, spec.std, spec.colour_order is ColourOrder.RGB, white, bt709, full_range, _positive(threads))
+    how = (spec.mean, spec.std, spec.colour_order is ColourOrder.RGB, white, bt709, full_range, check_threads(threads))
     found = _core.preprocess(image, format, placement, out, layout, *how, kept)
     return None if kept is None or found is None else _glanced(found, kept)
 
@@ -179,7 +142,7 @@ def glance(
     """
     check_placement(placement, frame_size(image, format))
     _check_kept(kept, placement)
-    how = (spec.mean, spec.std, spec.colour_order is ColourOrder.RGB, 65535, False, False, _positive(threads))
+    how = (spec.mean, spec.std, spec.colour_order is ColourOrder.RGB, 65535, False, False, check_threads(threads))
     found = _core.preprocess(image, format, placement, None, Layout.NHWC_U8, *how, kept)
     assert found is not None
     return _glanced(found, kept)
@@ -188,7 +151,7 @@ def glance(
 def _check_kept(kept: Kept, placement: Placement) -> None:
     _, _, width, height = placement.target
     if kept.rows.shape != (-(-height // GLANCE_STEP), 3 * width):
-        raise FrameError(f"kept is for a target of other pixels than the placement's {_sides((height, width))}")
+        raise FrameError(f"kept is for a target of other pixels than the placement's {sides((height, width))}")
 
 
 def _glanced(found: tuple[int, int, int, int], kept: Kept) -> Glanced:
@@ -219,16 +182,16 @@ def postprocess(
     """
     check_placement(placement, placement.frame_hw)
     check_logits(logits)
-    _plane(mask, placement.frame_hw, "mask")
+    check_plane(mask, placement.frame_hw, "mask")
     if not mask.flags.writeable:
         raise FrameError("mask must be writable, found a read-only array")
-    _apart(mask, logits, "mask and logits")
+    check_apart(mask, logits, "mask and logits")
     if previous is not None:
-        _plane(previous, placement.frame_hw, "previous")
-        if not _same(previous, mask):
-            _apart(previous, mask, "previous and mask (unless they are the same array)")
+        check_plane(previous, placement.frame_hw, "previous")
+        if not same_array(previous, mask):
+            check_apart(previous, mask, "previous and mask (unless they are the same array)")
     areas, confidence, nonfinite, changed = _core.postprocess(
-        logits, placement, activation, mask, previous, _positive(threads)
+        logits, placement, activation, mask, previous, check_threads(threads)
     )
     return Measured(areas, confidence, nonfinite, None if previous is None else changed)
 
@@ -254,26 +217,25 @@ def overlay(
     Raises:
         FrameError: shapes, dtypes or values do not fit.
     """
-    if image.dtype != _U8 or image.ndim != 3 or image.shape[2] not in (3, 4):
-        raise FrameError(f"an overlay needs an image of (height, width, 3 or 4) uint8, {_found(image)}")
+    if image.dtype != U8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise FrameError(f"an overlay needs an image of (height, width, 3 or 4) uint8, {found_array(image)}")
     height, width = image.shape[:2]
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise FrameError(f"an image's sides must be 1..{MAX_SIDE} pixels, found {height}x{width}")
-    if mask.dtype != _U8 or mask.shape != (height, width):
-        raise FrameError(f"mask must be the image's ({height}, {width}) uint8, {_found(mask)}")
+    check_sides(height, width)
+    if mask.dtype != U8 or mask.shape != (height, width):
+        raise FrameError(f"mask must be the image's ({height}, {width}) uint8, {found_array(mask)}")
     palette, alpha = np.ascontiguousarray(palette), np.ascontiguousarray(alpha, np.float32)
-    if palette.dtype != _U8 or palette.ndim != 2 or palette.shape[1] != 3 or not 1 <= len(palette) <= MAX_CLASSES:
-        raise FrameError(f"palette must be (1..{MAX_CLASSES}, 3) uint8, {_found(palette)}")
+    if palette.dtype != U8 or palette.ndim != 2 or palette.shape[1] != 3 or not 1 <= len(palette) <= MAX_CLASSES:
+        raise FrameError(f"palette must be (1..{MAX_CLASSES}, 3) uint8, {found_array(palette)}")
     if alpha.shape != (len(palette),) or not ((alpha >= 0) & (alpha <= 1)).all():
         raise FrameError(f"alpha must be {len(palette)} numbers of 0..1, found {alpha.tolist()}")
     if out is None:
         out = np.empty(image.shape, np.uint8)
-    elif out.dtype != _U8 or out.shape != image.shape or not out.flags.writeable:
-        raise FrameError(f"out must be a writable {image.shape} uint8 like the image, {_found(out)}")
-    elif not _same(out, image):
-        _apart(out, image, "out and the image (unless they are the same array)")
-    _apart(out, mask, "out and mask")
-    _core.overlay(image, mask, palette, alpha, out, _positive(threads))
+    elif out.dtype != U8 or out.shape != image.shape or not out.flags.writeable:
+        raise FrameError(f"out must be a writable {image.shape} uint8 like the image, {found_array(out)}")
+    elif not same_array(out, image):
+        check_apart(out, image, "out and the image (unless they are the same array)")
+    check_apart(out, mask, "out and mask")
+    _core.overlay(image, mask, palette, alpha, out, check_threads(threads))
     return out
 
 
@@ -286,64 +248,3 @@ def describe_cuda() -> str:
     """The NVIDIA GPUs that the kernels see, or why there are none, for people."""
     names, reason = _core.cuda_devices()
     return "; ".join(names) or reason
-
-
-def check_white(white: int) -> None:
-    """Raise FrameError unless a 16-bit grey can be scaled by it."""
-    if not 1 <= white <= 65535:
-        raise FrameError(f"white must be 1..65535, found {white}")
-
-
-def check_logits(logits: NDArray[Any]) -> None:
-    """Raise FrameError unless they are (1, classes, h, w) or (classes, h, w), float32 or float16, and aligned."""
-    shape = logits.shape
-    if logits.dtype not in _LOGITS or len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] != 1):
-        raise FrameError(f"logits must be (1, classes, height, width) float32 or float16, {_found(logits)}")
-    if not 1 <= shape[-3] <= MAX_CLASSES:
-        raise FrameError(f"logits must have 1..{MAX_CLASSES} classes, {_found(logits)}")
-    if not (1 <= shape[-2] <= MAX_SIDE and 1 <= shape[-1] <= MAX_SIDE) or not logits.flags.aligned:
-        raise FrameError(f"logits must be aligned and their sides 1..{MAX_SIDE}, {_found(logits)}")
-
-
-def check_placement(placement: Placement, frame_hw: tuple[int, int]) -> None:
-    """Raise FrameError unless the placement is for such a frame and its rectangles lie inside frame and input."""
-    if placement.frame_hw != frame_hw:
-        raise FrameError(f"the placement is for a frame of {placement.frame_hw} pixels, found one of {frame_hw}")
-    _, input_hw, source, target = placement
-    if not _inside(source, frame_hw):
-        raise FrameError(f"the placement's source {tuple(source)} does not lie inside {_sides(frame_hw)} pixels")
-    if not _inside(target, input_hw):
-        raise FrameError(f"the placement's target {tuple(target)} does not lie inside {_sides(input_hw)} pixels")
-
-
-def _inside(rect: Rect, size_hw: tuple[int, int]) -> bool:
-    (x, y, w, h), (height, width) = rect, size_hw
-    return 0 <= x < x + w <= width <= MAX_SIDE and 0 <= y < y + h <= height <= MAX_SIDE
-
-
-def _sides(size_hw: tuple[int, int]) -> str:
-    return f"{size_hw[0]}x{size_hw[1]}"
-
-
-def _plane(array: NDArray[Any], frame_hw: tuple[int, int], name: str) -> None:
-    if array.shape != frame_hw or array.dtype != _U8 or (array.strides[1] != 1 and frame_hw[1] != 1):
-        raise FrameError(f"{name} must be the frame's {frame_hw} uint8 with contiguous rows, {_found(array)}")
-
-
-def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    return a is b or (a.__array_interface__["data"] == b.__array_interface__["data"] and a.strides == b.strides)
-
-
-def _apart(a: NDArray[Any], b: NDArray[Any], names: str) -> None:
-    if np.may_share_memory(a, b) and np.shares_memory(a, b):
-        raise FrameError(f"{names} must not overlap in memory")
-
-
-def _positive(threads: int) -> int:
-    if threads < 1:
-        raise FrameError(f"threads must be at least 1, found {threads}")
-    return threads
-
-
-def _found(array: NDArray[Any]) -> str:
-    return f"found {array.shape} {array.dtype} with strides {array.strides}"

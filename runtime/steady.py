@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segrt import _core
 
-from .kernels import check_logits
+from .checks import check_logits
 from .placement import Placement, Rect
 
 TALLY = ("known", "nonfinite", "leaps", "mixed", "blocks_done")

@@ -151,7 +151,7 @@ def _settings(options: argparse.Namespace, scenario: Scenario, frame_hw: tuple[i
 
 
 def _size_of(frame: Frame) -> tuple[int, int]:
-    from ..kernels import frame_size
+    from ..checks import frame_size
 
     assert frame.image is not None
     return frame_size(frame.image, frame.format)

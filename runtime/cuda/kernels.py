@@ -13,9 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from segrt import _core
 
+from ..checks import MAX_SIDE, check_placement, check_white, picture_size
 from ..engines.base import Layout
 from ..errors import FrameError
-from ..kernels import MAX_SIDE, Measured, check_placement, check_white, picture_size
+from ..kernels import Measured
 from ..placement import Placement, Rect
 from ..spec import MAX_CLASSES, Activation, ColourOrder, ModelSpec
 from ..types import PixelFormat

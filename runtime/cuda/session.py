@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from segrt import _core
 
+from ..checks import frame_size, picture_size
 from ..engines.base import DeviceEngine, device_number
 from ..errors import EngineError, FrameError, ModelError
-from ..kernels import Measured, frame_size, picture_size
+from ..kernels import Measured
 from ..placement import Fit, place
 from ..spec import ModelSpec
 from ..types import UNSEEN, Mask, PixelFormat
