@@ -19,11 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import segrt
-from segrt.runtime import kernels
 from segrt.runtime.benchmark.frames import synthetic
 from segrt.runtime.benchmark.scenarios import timed_ms
+from segrt.runtime.checks import frame_size
 from segrt.runtime.engines import Engine
+from segrt.runtime.host import HostPath
+from segrt.runtime.passed import Passed
 from segrt.runtime.placement import place
+from segrt.runtime.segmenter import KERNEL_THREADS
 
 from .environment import header, save
 from .int8 import undisturbed
@@ -33,17 +36,16 @@ MOST = 0.01
 """What is asked: a hundredth of a frame."""
 
 
-class Untimed(segrt.Segmenter):
-    """A segmenter of the host that never looks at the clock."""
+class Untimed(HostPath):
+    """A way through an engine that never looks at the clock."""
 
-    def _segment(self, image: NDArray[Any], format: Any, fit: Any, out: Any) -> segrt.Segmentation:
-        frame_hw = kernels.frame_size(image, format)
-        placement = place(frame_hw, self.spec.input_hw, fit)
+    def segment(self, image: NDArray[Any], format: Any, fit: Any, out: Any, time_s: float | None) -> Passed:
+        """As `HostPath.segment`, for frames that fit."""
+        frame_hw = frame_size(image, format)
+        placement = place(frame_hw, self._spec.input_hw, fit)
         mask = np.empty(frame_hw, np.uint8) if out is None else out
-        engine = cast(Engine, self.engine)
-        layout, batch = engine.layout, engine.input_buffer
-        kernels.preprocess(image, format, placement, self.spec, layout, batch, threads=self._threads)
-        return self._read(engine.infer(), placement, mask)
+        status = self._prepare(image, format, placement, time_s)
+        return Passed(status, mask, self._read(self._engine.infer(), placement, mask), {})
 
 
 def main() -> None:
@@ -63,7 +65,8 @@ def main() -> None:
 
 def compare(timed: segrt.Segmenter, rounds: int) -> dict[str, Any]:
     """Both in turn, on one engine; and the clock by itself."""
-    untimed = Untimed(timed.engine, timed.spec)
+    untimed = segrt.Segmenter(timed.engine, timed.spec)
+    untimed._path = Untimed(cast(Engine, timed.engine), timed.spec, KERNEL_THREADS)
     frames = synthetic((480, 480), 8)
     with_ms, ratios = [], []
     for number in range(rounds):

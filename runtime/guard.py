@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
-from .kernels import Glanced, Kept
-from .placement import Placement
-from .spec import GuardSettings
-from .types import Status
+from numpy.typing import NDArray
+
+from .checks import frame_size
+from .kernels import Glanced, Kept, glance
+from .placement import Fit, Placement, place
+from .spec import GuardSettings, ModelSpec
+from .types import PixelFormat, Status
 
 FEWEST_CELLS = 16
 """In fewer cells (an input below 128x128 pixels) a picture may well be of one colour: BLACK is not looked for."""
@@ -63,6 +67,22 @@ class Guard:
             self._kept = Kept.of(placement, self._settings.moved_level, self._settings.flat_level)
             self._placement, self._known = placement, False
         return self._kept
+
+    def look(
+        self,
+        image: NDArray[Any],
+        format: PixelFormat,
+        fit: Fit,
+        spec: ModelSpec,
+        threads: int,
+        time_s: float | None = None,
+    ) -> Status:
+        """All of it, for a frame over whose pixels the host makes no pass; arguments as of `Segmenter`."""
+        frame_hw = frame_size(image, format)
+        if self.resized(frame_hw):
+            return Status.SIZE_CHANGED
+        placement = place(frame_hw, spec.input_hw, fit)
+        return self.judge(glance(image, format, placement, spec, self.kept(placement), threads), time_s)
 
     def judge(self, glanced: Glanced, time_s: float | None = None) -> Status:
         """What a glance at a frame makes of it.

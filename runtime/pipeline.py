@@ -9,8 +9,9 @@ from threading import Event
 from time import perf_counter
 
 from .latency import Latencies
+from .passed import Pending
 from .reader import Drop, Reader
-from .segmenter import Pending, Segmenter
+from .segmenter import Segmenter
 from .sinks.base import Sink
 from .sources.base import Source
 from .types import Frame, Segmentation, Status
