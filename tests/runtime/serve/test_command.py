@@ -1,12 +1,14 @@
 """`segrt run --serve` as a user meets it."""
 
+import contextlib
 import json
 import re
 import signal
 import socket
 import subprocess
 import sys
-from itertools import cycle, islice
+import threading
+from itertools import count, cycle, islice
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -39,16 +41,28 @@ def error_line(capsys) -> str:
     return err[0]
 
 
+def endless(pipe) -> None:
+    """Write pictures until nobody reads them."""
+    with contextlib.suppress(OSError, ValueError):
+        for number in count():
+            pipe.write(scene(number % 6, (240, 320)).tobytes())
+
+
 @pytest.mark.parametrize(("interrupt", "status"), [(True, 130), (False, 0)])
 def test_it_says_where_answers_while_it_runs_and_ends_with_the_run(net, tmp_path, interrupt, status):
     pytest.importorskip("aiohttp")
     pytest.importorskip("prometheus_client")
-    pictures = [scene(number, (240, 320)) for number in range(6)]
-    clip = write_video(tmp_path / "clip.mp4", list(islice(cycle(pictures), 2500 if interrupt else 500)))
-    outputs = ["-o", str(tmp_path / "o.mp4"), "--serve", "0"]
-    command = [sys.executable, "-m", "segrt", "run", "-q", "--video", str(clip), "-m", str(net), *outputs]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        line = process.stderr.readline()
+    if interrupt:
+        source = ["-", "--raw", "bgr24:320x240@30"]
+    else:
+        pictures = [scene(number, (240, 320)) for number in range(6)]
+        source = [str(write_video(tmp_path / "clip.mp4", list(islice(cycle(pictures), 2500))))]
+    outputs = ["-m", str(net), "-o", str(tmp_path / "o.mp4"), "--serve", "0"]
+    command = [sys.executable, "-m", "segrt", "run", "-q", "--video", *source, *outputs]
+    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        if interrupt:
+            threading.Thread(target=endless, args=(process.stdin,), daemon=True).start()
+        line = process.stderr.readline().decode()
         url = re.fullmatch(r"live view: (http://127\.0\.0\.1:\d+/)\n", line)[1]
         try:
             with urlopen(url + "healthz", timeout=10) as answer:
@@ -61,7 +75,7 @@ def test_it_says_where_answers_while_it_runs_and_ends_with_the_run(net, tmp_path
         if interrupt:
             process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == status
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == b""
     assert (tmp_path / "o.mp4").is_file()
 
 
