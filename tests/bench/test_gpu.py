@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.gpu import Kept, compare, throughput, verdict
+from bench.gpu import Kept, compare, throughput
+from bench.gpu_report import verdict
 from bench.gpu_steps import steps_ms
 from tests.runtime.cuda.conftest import fake  # noqa: F401
 from tests.runtime.cuda.fake import FakeDeviceEngine
