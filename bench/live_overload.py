@@ -43,12 +43,11 @@ from segrt.runtime.types import Frame, Segmentation
 from . import even_sender
 from .environment import ROOT, header, save
 from .live_path import CLIP, OnDemand, through
-from .live_stretches import FIGURES, Row, Stretches, courses, line, totals
+from .live_stretches import FIGURES, MOST_PERIODS, Row, Stretches, courses, line, totals
 
 QUESTION = "How old are the answers when frames come twice as fast as they can be segmented?"
 STRETCHES = 20
 RATE_FRAMES = 2400
-MOST_PERIODS = 2.0
 
 
 def main() -> None:

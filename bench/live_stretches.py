@@ -16,6 +16,8 @@ from segrt.runtime.types import Frame, Segmentation, Status
 
 Row = dict[str, Any]
 FIGURES = ("p50_ms", "p99_ms", "max_ms")
+MOST_PERIODS = 2.0
+"""What is asked of the age of answers where twice as many frames come as can be segmented."""
 TIMED = (Status.OK, Status.STALE)  # a frame that is not looked at is answered at once
 
 

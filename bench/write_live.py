@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from .live_stretches import MOST_PERIODS
 from .markdown import holds, table
 
 Result = dict[str, Any]
@@ -80,8 +81,18 @@ def _overload(result: Result) -> list[str]:
         f"camera which could just be kept up with, {1e3 / result['can_do_per_s']:.2f} ms. No mask: {dropped}. Alone, "
         f"each after the one before, answers take {alone['p50']:.2f} periods (p50) and {alone['p99']:.2f} (p99).",
         table(head, rows),
+        _stretches(result),
         holds(result),
     ]
+
+
+def _stretches(result: Result) -> str:
+    """In how many of them the p99 of the age was as asked."""
+    most_ms = MOST_PERIODS * 1e3 / result["can_do_per_s"]
+    fresh = [row for row in result["stretches"] if row["age"]["p99_ms"] <= most_ms]
+    count = len(result["stretches"])
+    per_s = 60 * result["minutes"] / count
+    return f"p99 of the age was at most {MOST_PERIODS:g} periods in {len(fresh)} of {count} stretches of {per_s:g} s."
 
 
 def _reconnect(result: Result) -> list[str]:

@@ -101,6 +101,7 @@ def test_the_page_has_a_section_of_what_was_measured_alone():
     assert "1,000 frames" in text
     assert "| from arrival to answer | 1.50 | 1.50 | 1.20 | 1.20 | 3.00 | 3.00 |" in text
     assert "100 superseded, 3 lost on the way" in text
+    assert "at most 2 periods in 20 of 20 stretches of 30 s" in text
     row = beside([1.2, 1.2], [1.0, 1.0])
     text = "\n".join(costs({"live_cost": {"engines": {"teeth": {"guard": row}}, "frame_hw": [480, 640], "holds": {}}}))
     assert "| teeth | guard | 1.200 | +0.200 (+0.200 to +0.200) | 1.200 (1.200 to 1.200) |" in text
