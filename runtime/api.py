@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .bundles import verification
 from .engines import choose, open_engine
 from .errors import ConfigError, EngineError, SourceError, SourceLostError, one_of
-from .live.answers import LOOK_S, Answers
+from .live.answers import LOOK_S, Answers, OnHang
 from .live.events import OnLiveEvent
 from .live.lanes import Lanes, Promptness
 from .live.results import Results
@@ -213,9 +213,6 @@ def _begin(
             else:
                 segmenter = model if isinstance(model, Segmenter) else stack.enter_context(open(model, **options))
                 yield from _waited(opened[0], segmenter, policy, stop)
-            for source in opened:
-                if source.problem:
-                    raise (SourceLostError if source.live else SourceError)(source.problem)
 
     return results
 
@@ -230,7 +227,8 @@ def _waited(
             if frame is not None:
                 yield 0, frame, segmenter(frame)
             elif reader.ended:
-                return
+                break
+    _raise_problem(source)
 
 
 def _watched(
@@ -243,9 +241,24 @@ def _watched(
 ) -> Generator[tuple[int, Frame, Segmentation], None, None]:
     for watched in lanes.watched:
         watched.reset()
-    answers = Answers(sources, lanes.watched, drop=drop, hang_s=promptness.hang_s, stop=stop, on_event=on_event)
+    answers = Answers(
+        sources,
+        lanes.watched,
+        drop=drop,
+        hang_s=promptness.hang_s,
+        on_hang=OnHang(promptness.on_hang),
+        stop=stop,
+        on_event=on_event,
+    )
     with answers:
         yield from answers
         for failure in answers.failures:
             if failure is not None:
                 raise failure
+    for source in answers.sources:
+        _raise_problem(source)
+
+
+def _raise_problem(source: Source) -> None:
+    if source.problem:
+        raise (SourceLostError if source.live else SourceError)(source.problem)

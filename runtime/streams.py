@@ -74,6 +74,14 @@ class Streams:
         self.failures[number] = failure
         self._readers[number].stop()
 
+    def replace(self, number: int, source: Source) -> None:
+        """Read another source in the place of one that is stuck; the reader of that one is left behind."""
+        before = self._readers[number]
+        before.stop()
+        reader = Reader(source, before.drop, changed=self._changed)
+        reader.frames_dropped = before.frames_dropped
+        self._sources[number], self._readers[number] = source, self._stack.enter_context(reader)
+
     def take(self, timeout_s: float | None = None) -> tuple[int, Frame] | None:
         """The number of a source and its next frame; None when all have ended, or when none came within `timeout_s`.
 

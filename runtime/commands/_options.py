@@ -89,10 +89,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--on-hang",
         choices=["stop", "restart"],
         default="stop",
-        help="of an engine that hangs: end the run, or open another in its place (default: stop)",
+        help="of an engine or source that hangs: end the run, or open another in its place (default: stop)",
     )
     where.add_argument(
-        "--hang-s", type=seconds, default=5.0, metavar="S", help="on one frame, and it counts as hanging (default: 5)"
+        "--hang-s", type=seconds, default=5.0, metavar="S", help="on one frame, and it hangs (default: 5)"
     )
     where.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
     where.add_argument(

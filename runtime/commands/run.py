@@ -85,7 +85,7 @@ def _run_whole(options: argparse.Namespace, source: Source, stack: ExitStack) ->
 
 def _run_live(options: argparse.Namespace, sources: Sequence[Source], prompt: Promptness, stack: ExitStack) -> int:
     """Sources that do not wait: answers in time or none, signals that go and come back."""
-    from ..live.answers import Answers
+    from ..live.answers import Answers, OnHang
     from ..live.lanes import Lanes
     from ..live.pipeline import LivePipeline
     from ..reader import Drop
@@ -105,6 +105,7 @@ def _run_live(options: argparse.Namespace, sources: Sequence[Source], prompt: Pr
             lanes.watched,
             drop=Drop(options.drop) if options.drop else None,
             hang_s=prompt.hang_s,
+            on_hang=OnHang(prompt.on_hang),
             stop=stop,
             on_event=_tell,
         )

@@ -28,11 +28,15 @@ LOOK_S = 0.05
 """From one look at what time alone brings about to the next: a run ends so soon after it was told to."""
 
 
-class OnHang(str, Enum):
-    """What happens when an engine hangs."""
+_LONGEST_HANG_S = 320.0
+"""Each restart leaves a thread behind: some hundred a day where a driver never answers again."""
 
-    STOP = "stop"  # the run ends with an error
-    RESTART = "restart"  # another engine is opened in its place
+
+class OnHang(str, Enum):
+    """What happens when an engine or a source hangs."""
+
+    STOP = "stop"  # the run ends with an error; of several sources, the others go on
+    RESTART = "restart"  # another one is opened in its place
 
 
 class Answers:
@@ -45,7 +49,9 @@ class Answers:
         sources: closed when the iteration ends.
         watched: one for each source; their owner closes them.
         drop: see `Reader`.
-        hang_s: a source that is stuck for longer than its own time-outs and this is given up: one of the `failures`.
+        hang_s: a source that is stuck for longer than its own time-outs and this hangs.
+        on_hang: of a source: STOP gives it up, and it is one of the `failures`; RESTART opens it again (see
+            `LiveReads.successor`), each time that this brings no frame after twice as long.
         stop: once set, from any thread, the iteration ends.
         on_event: told of a source that hangs, in the iterating thread.
     """
@@ -57,12 +63,14 @@ class Answers:
         *,
         drop: Drop | None = None,
         hang_s: float = HANG_S,
+        on_hang: OnHang = OnHang.STOP,
         stop: Event | None = None,
         on_event: Callable[[LiveEvent], None] | None = None,
     ) -> None:
         self.sources, self.watched = list(sources), list(watched)
         self._streams = Streams(sources, drop)
-        self._hang_s = hang_s
+        self._hang_s, self._on_hang = [hang_s] * len(sources), on_hang
+        self._usual_hang_s = hang_s
         self._stop = stop or Event()
         self._on_event = on_event
         self._last: list[Frame | None] = [None] * len(sources)
@@ -98,7 +106,7 @@ class Answers:
             taken = self._streams.take(LOOK_S)
             if taken is not None:
                 number, frame = taken
-                self._last[number] = frame
+                self._last[number], self._hang_s[number] = frame, self._usual_hang_s
                 yield number, frame, self.watched[number](frame)
             elif all(self._streams.ended):
                 return
@@ -115,8 +123,8 @@ class Answers:
         for number, source in enumerate(self.sources):
             if not source.live or self._streams.ended[number]:
                 continue
-            if isinstance(source, LiveReads) and source.stuck_s >= self._hang_s:
-                self._give_up(number, source)
+            if isinstance(source, LiveReads) and source.stuck_s >= self._hang_s[number]:
+                self._hung(number, source)
             elif (silence := self._silence(number)) is not None:
                 self.watched[number].lost(silence)
                 yield number, silence, Segmentation(None, Status.NO_SIGNAL)
@@ -133,13 +141,18 @@ class Answers:
         # Its packets are in the answer of the frame itself.
         return replace(last, image=None, status=Status.NO_SIGNAL, pts=pts, decode_ms=0.0, coded=None, arrived_s=None)
 
-    def _give_up(self, number: int, source: LiveReads) -> None:
+    def _hung(self, number: int, source: LiveReads) -> None:
         stuck_s = source.stuck_s
         tell(self._on_event, SourceHung(source.name, round(stuck_s, 2)))
+        if self._on_hang is OnHang.RESTART:
+            self._hang_s[number] = min(2 * self._hang_s[number], _LONGEST_HANG_S)
+            self.sources[number] = source.successor()
+            self._streams.replace(number, self.sources[number])
+            return
         with suppress(Exception):
             source.close()
         reason = (
             f"{source.name} is stuck: a read has not come back for {stuck_s:.1f} s beyond its time-out; check the "
-            "device or driver and start again"
+            "device or driver and start again, or let --on-hang restart open it again"
         )
         self._streams.fail(number, SourceTimeoutError(reason))

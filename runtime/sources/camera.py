@@ -122,6 +122,9 @@ class CameraSource(LiveReads):
         if self._capture is not None:
             self._capture.release()
 
+    def _abandon(self) -> None:
+        self._capture = None
+
 
 def _open(device: Path, patience: Patience) -> cv2.VideoCapture:
     times = [int(seconds * 1e3) for seconds in (patience.connect_s, patience.read_s)]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from threading import Event, Lock
 from time import perf_counter
+from typing import TypeVar
 
 from ..errors import ConfigError, SourceError, SourceTimeoutError
 from ..types import Frame
@@ -38,6 +41,9 @@ class Patience:
             raise ConfigError(f"reconnect must be a number of attempts from 0, or 'forever', found {self.reconnects}")
 
 
+SelfT = TypeVar("SelfT", bound="LiveReads")  # typing.Self needs Python 3.11
+
+
 class LostError(Exception):
     """The signal is gone; `str(error)` says why in a few words."""
 
@@ -64,6 +70,7 @@ class LiveReads(BlockingReads):
         self._time_base = Fraction(1)
         self._offset = self._last_pts = 0
         self._anew = False  # connected again, and no frame yet
+        self._gone: str | None = None  # why there is no connection, before the first read
         self._in_call_s: float | None = None  # since when a read or an attempt to connect has not come back
 
     @abstractmethod
@@ -78,6 +85,10 @@ class LiveReads(BlockingReads):
             LostError, SourceTimeoutError: the signal is gone.
         """
 
+    @abstractmethod
+    def _abandon(self) -> None:
+        """Forget the connection without touching it: a read that does not come back is in there."""
+
     @property
     @abstractmethod
     def _endless(self) -> bool:
@@ -91,6 +102,19 @@ class LiveReads(BlockingReads):
             return 0.0
         return max(perf_counter() - since_s - max(self._patience.read_s, self._patience.connect_s), 0.0)
 
+    def successor(self: SelfT) -> SelfT:
+        """A source that goes on in the place of this one, which is stuck: it connects anew, in whatever thread reads it.
+
+        This one is closed, and tells nothing any more; should its read ever come back, its thread gives everything back.
+        """
+        other = copy(self)
+        other._stop, other._busy = Event(), Lock()
+        other._gone, other._in_call_s = "a read did not come back", None
+        other._abandon()
+        self._on_event = None
+        self.close()
+        return other
+
     def _begin(self) -> Callable[[], Frame | None]:
         return self._next
 
@@ -103,6 +127,9 @@ class LiveReads(BlockingReads):
             self._in_call_s = None
 
     def _next(self) -> Frame | None:
+        gone, self._gone = self._gone, None
+        if gone is not None and not self._recovered(gone):
+            return None
         while not self._stop.is_set():
             try:
                 with self._in_call():

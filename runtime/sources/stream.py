@@ -118,6 +118,9 @@ class StreamSource(LiveReads):
             self._container.close()
         if self._program is not None:
             self._program.close()
+        self._abandon()
+
+    def _abandon(self) -> None:
         self._container = self._program = self._decoder = None
 
     def _open(self) -> InputContainer:

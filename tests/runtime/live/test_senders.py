@@ -24,7 +24,7 @@ from tests.runtime.live.servers import Sender, free_port, needs_ffmpeg
 from segrt.runtime.errors import SourceError
 from segrt.runtime.reader import Reader
 from segrt.runtime.sources import open_source
-from segrt.runtime.sources.events import PtsJump, SignalLost, SignalRegained
+from segrt.runtime.sources.events import PtsJump, Reconnecting, SignalLost, SignalRegained
 from segrt.runtime.types import Frame, Status
 
 
@@ -122,6 +122,22 @@ def transport_stream(path: Path, count: int, size_hw: tuple[int, int] = (48, 64)
     pictures = [scene(number, size_hw) for number in range(count)]
     pts = [first_pts + number for number in range(count)]
     return write_video(path, pictures, container="mpegts", pts=pts).read_bytes()
+
+
+def test_another_takes_the_place_of_a_stream_that_is_stuck(tmp_path: Path) -> None:
+    first, second = transport_stream(tmp_path / "a.ts", 30), transport_stream(tmp_path / "b.ts", 30)
+    events: list[object] = []
+    with (
+        sent_by_tcp(first, second) as url,
+        open_source(url, reconnect=1, timeout_s=5, on_event=events.append) as source,
+    ):
+        reading = iter(source)
+        frames = [next(reading) for _ in range(5)]
+        with source.successor() as other:  # type: ignore[attr-defined]
+            frames += islice(other, 20)
+    assert [frame.index for frame in frames] == list(range(25))
+    assert all(a.time_s < b.time_s for a, b in pairwise(frames))
+    assert [type(event) for event in events] == [SignalLost, Reconnecting, SignalRegained]
 
 
 @pytest.mark.parametrize("seconds", [-40, 3600], ids=["back", "ahead"])

@@ -8,11 +8,12 @@ import time
 import pytest
 from tests.runtime.live.marked import marking_segmenter, picture
 
-from segrt import Frame, SourceTimeoutError
-from segrt.runtime.live.answers import Answers
+from segrt import Frame, SourceError, SourceTimeoutError, Status
+from segrt.runtime.live.answers import Answers, OnHang
 from segrt.runtime.live.events import LiveEvent, SourceHung
 from segrt.runtime.live.pipeline import LivePipeline
 from segrt.runtime.live.watch import Watched
+from segrt.runtime.sources.events import OnEvent, Reconnecting, SignalLost, SignalRegained
 from segrt.runtime.sources.live import LiveReads, Patience
 
 
@@ -21,8 +22,8 @@ class Stuck(LiveReads):
 
     live, frame_count, rate, size_hw, _endless = True, None, None, None, True
 
-    def __init__(self, free: threading.Event) -> None:
-        super().__init__("stuck", Patience(read_s=0.1, connect_s=0.1), None)
+    def __init__(self, free: threading.Event, on_event: OnEvent | None = None) -> None:
+        super().__init__("stuck", Patience(read_s=0.1, connect_s=0.1), on_event)
         self._free, self._count = free, 0
 
     def _connect(self) -> None:
@@ -37,6 +38,27 @@ class Stuck(LiveReads):
 
     def _release(self) -> None:
         pass
+
+    def _abandon(self) -> None:
+        pass
+
+
+class Mended(Stuck):
+    """A driver that works again for whoever opens it anew; and ends after a while."""
+
+    def _connect(self) -> None:
+        self._count = 10
+
+    def _read(self) -> Frame | None:
+        return None if self._count == 30 else super()._read()
+
+
+class Dead(Stuck):
+    """A driver that cannot be opened again either."""
+
+    def _connect(self) -> None:
+        self._free.wait(20)
+        raise SourceError("nothing there")
 
 
 class Steady(Stuck):
@@ -75,3 +97,39 @@ def test_a_stuck_source_leaves_the_others_alone() -> None:
     assert reports[1].problem is None
     assert reports[1].frames_masked > 20
     free.set()
+
+
+def test_a_stuck_source_can_be_opened_again_and_its_frames_go_on() -> None:
+    free, events, frames = threading.Event(), [], []
+    source = Mended(free, events.append)
+    with Watched([marking_segmenter()]) as watched:
+        answers = Answers([source], [watched], hang_s=0.3, on_hang=OnHang.RESTART, on_event=events.append)
+        with answers:
+            for _, frame, segmentation in answers:
+                if segmentation.status is not Status.NO_SIGNAL:
+                    frames.append(frame)
+            free.set()
+            time.sleep(0.1)  # the read that was stuck comes back now, and must not be heard of
+    assert [type(event) for event in events] == [SourceHung, SignalLost, Reconnecting, SignalRegained]
+    assert [frame.index for frame in frames] == list(range(25))
+    times = [frame.pts for frame in frames]
+    assert times == sorted(set(times))
+    assert answers.sources[0] is not source
+    assert answers.sources[0].problem is None
+
+
+def test_a_source_that_hangs_again_and_again_is_opened_ever_more_seldom() -> None:
+    free, stop, hung = threading.Event(), threading.Event(), []
+
+    def tell(event: LiveEvent) -> None:
+        if isinstance(event, SourceHung):
+            hung.append(event.after_s)
+            if len(hung) == 3:
+                stop.set()
+
+    with Watched([marking_segmenter()]) as watched:
+        answers = Answers([Dead(free)], [watched], hang_s=0.2, on_hang=OnHang.RESTART, stop=stop, on_event=tell)
+        with answers:
+            assert [segmentation.status for _, _, segmentation in answers].count(Status.OK) == 5
+    free.set()
+    assert all(after_s >= least for after_s, least in zip(hung, (0.2, 0.4, 0.8), strict=True))
