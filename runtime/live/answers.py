@@ -9,6 +9,7 @@ from enum import Enum
 from threading import Event
 from time import perf_counter
 from types import TracebackType
+from typing import cast
 
 from ..errors import SourceTimeoutError
 from ..reader import Drop
@@ -146,8 +147,8 @@ class Answers:
         tell(self._on_event, SourceHung(source.name, round(stuck_s, 2)))
         if self._on_hang is OnHang.RESTART:
             self._hang_s[number] = min(2 * self._hang_s[number], _LONGEST_HANG_S)
-            self.sources[number] = source.successor()
-            self._streams.replace(number, self.sources[number])
+            self.sources[number] = other = cast(Source, source.successor())
+            self._streams.replace(number, other)
             return
         with suppress(Exception):
             source.close()

@@ -103,9 +103,9 @@ class LiveReads(BlockingReads):
         return max(perf_counter() - since_s - max(self._patience.read_s, self._patience.connect_s), 0.0)
 
     def successor(self: SelfT) -> SelfT:
-        """A source that goes on in the place of this one, which is stuck: it connects anew, in whatever thread reads it.
+        """A source that goes on in the place of this one, which is stuck: it connects anew in the thread that reads it.
 
-        This one is closed, and tells nothing any more; should its read ever come back, its thread gives everything back.
+        This one is closed and tells nothing any more; should its read ever come back, its thread gives everything back.
         """
         other = copy(self)
         other._stop, other._busy = Event(), Lock()

@@ -14,7 +14,7 @@ from segrt.runtime.live.events import LiveEvent, SourceHung
 from segrt.runtime.live.pipeline import LivePipeline
 from segrt.runtime.live.watch import Watched
 from segrt.runtime.sources.events import OnEvent, Reconnecting, SignalLost, SignalRegained
-from segrt.runtime.sources.live import LiveReads, Patience
+from segrt.runtime.sources.live import LiveReads, LostError, Patience
 
 
 class Stuck(LiveReads):
@@ -50,7 +50,10 @@ class Mended(Stuck):
         self._count = 10
 
     def _read(self) -> Frame | None:
-        return None if self._count == 30 else super()._read()
+        frame = None if self._count == 30 else super()._read()
+        if self._free.is_set():
+            raise LostError("it came back, too late")
+        return frame
 
 
 class Dead(Stuck):
