@@ -37,7 +37,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--video", "--source", "-i", dest="source", default="synthetic", metavar="SRC",
         help="frames of a video, images or a camera, read into memory first (default: synthetic)",
     )  # fmt: skip
-    parser.add_argument("--size", type=_size, metavar="HxW", help="resize the frames (height x width, as in 480x640)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="resize the frames (width x height, as in 640x480)")
     parser.add_argument(
         "--scenario", choices=_SCENARIOS, default="single",
         help="single: one frame at a time; offline: as many as go through; live: frames at a fixed rate; multi: "
@@ -178,9 +178,9 @@ def _json(result: dict[str, Any]) -> str:
 
 
 def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
+    width, _, height = text.lower().partition("x")
     if not (height.isdecimal() and width.isdecimal() and 1 <= int(height) <= 16384 and 1 <= int(width) <= 16384):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH of 1..16384, as in 480x640, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT of 1..16384, as in 640x480, found {text!r}")
     return int(height), int(width)
 
 

@@ -64,7 +64,7 @@ def test_live_streams_count_drops_late_frames_and_jitter(net, tmp_path, capsys, 
 
 
 def test_offline_says_how_many_frames_go_through(report):
-    result = json.loads(report("r.json", "--scenario", "offline", "--size", "48x64").read_text())
+    result = json.loads(report("r.json", "--scenario", "offline", "--size", "64x48").read_text())
     assert result["fps"] > 10
     assert result["settings"]["frame_hw"] == [48, 64]
 
@@ -135,7 +135,7 @@ def test_a_failed_run_leaves_no_file(net, tmp_path, capsys):
     ("options", "words"),
     [
         (["--scenario", "burst"], "invalid choice: 'burst'"),
-        (["--size", "640"], "expected HEIGHTxWIDTH"),
+        (["--size", "640"], "expected WIDTHxHEIGHT"),
         (["--fps", "0"], "above 0"),
         (["--fps", "5000"], "0.1..1000"),
         (["--duration", "0"], "above 0"),
