@@ -53,12 +53,20 @@ class Reader:
         self._ended = self._stopped = False
         self._held = False  # the source waits, because nobody takes its frames
         self._rhythm = Rhythm()
+        self._follows = False
         self._failure: BaseException | None = None
         self._arrived_s = self._stopped_s = perf_counter()
         self._thread = Thread(target=self._read, name="segrt-reader", daemon=True)
 
+    def follow(self, source: Source) -> Reader:
+        """A reader, not begun, that goes on with another source: drops are counted and silence is timed from before."""
+        reader = Reader(source, self.drop, changed=self._changed)
+        reader.frames_dropped, reader._arrived_s, reader._follows = self.frames_dropped, self._arrived_s, True
+        return reader
+
     def __enter__(self) -> Reader:
-        self._arrived_s = perf_counter()
+        if not self._follows:
+            self._arrived_s = perf_counter()
         self._thread.start()
         return self
 

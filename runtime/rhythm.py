@@ -17,7 +17,7 @@ _OVERDUE = 1.25
 """Of the interval: the next frame is late, and the one at hand is taken after all."""
 
 _LONGEST_S = 0.05
-"""What is not worth waiting for, however slow the source."""
+"""A frame that is due later than this is not worth waiting for, nor one that is overdue by as much."""
 
 
 class Rhythm:
@@ -42,4 +42,4 @@ class Rhythm:
         interval_s, age_s = median(self._gaps_s), now_s - self._last_s
         if age_s <= _OLD * interval_s or interval_s - age_s > _LONGEST_S:
             return 0.0
-        return max(_OVERDUE * interval_s - age_s, 0.0)
+        return max(min(_OVERDUE * interval_s, interval_s + _LONGEST_S) - age_s, 0.0)

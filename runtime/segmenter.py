@@ -172,7 +172,8 @@ class Segmenter:
             chosen = one_of(PixelFormat, format, "format")
             if isinstance(self._path, HostPath):
                 passed = self._path.segment(cast("NDArray[Any]", image), chosen, placed, out, time_s)
-                self._use.hangs = False
+                if passed.measured is not None:
+                    self._use.hangs = False
                 return Pending(passed.segmentation(self.defect))
             if bad := self._look(image, chosen, placed, time_s):
                 return Pending(bad)

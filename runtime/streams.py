@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from threading import Condition
 from time import perf_counter
 from types import TracebackType
@@ -17,8 +16,9 @@ class Streams:
     """Iterate over the frames of several sources: `for number, frame in streams`.
 
     Each source keeps its own order. Of those with a frame waiting, the one that was served longest ago comes first, so
-    none starves; where only one waits, and comes too fast to be kept up with, a fresher one may be worth waiting for
-    (see `Rhythm`). A source that ends or fails leaves the others alone: see `failures`, and `problem` of each source.
+    none starves. Of a source that is alone and comes too fast to be kept up with, a fresher frame may be worth waiting
+    for (see `Rhythm`); of several, the wait would cost the others. A source that ends or fails leaves the others
+    alone: see `failures`, and `problem` of each source.
 
     Args:
         sources: read to their ends; then closed.
@@ -30,7 +30,7 @@ class Streams:
         self._sources, self._changed = list(sources), Condition()
         self._readers = [Reader(source, drop, changed=self._changed) for source in sources]
         self._turns = list(range(len(sources)))  # the one that was served longest ago first
-        self._stack = ExitStack()
+        self._stopped = False
 
     @property
     def frames_dropped(self) -> list[int]:
@@ -49,7 +49,7 @@ class Streams:
 
     def __enter__(self) -> Streams:
         for reader in self._readers:
-            self._stack.enter_context(reader)
+            reader.__enter__()
         return self
 
     def __exit__(
@@ -58,7 +58,8 @@ class Streams:
         self.stop()  # all, before the first is waited for
         for source in self._sources:
             source.close()
-        self._stack.close()
+        for reader in self._readers:
+            reader.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[tuple[int, Frame]]:
         while (taken := self.take()) is not None:
@@ -66,7 +67,10 @@ class Streams:
 
     def stop(self) -> None:
         """Read no further; frames that wait are let go. From any thread."""
-        for reader in self._readers:
+        with self._changed:
+            self._stopped = True
+            readers = list(self._readers)
+        for reader in readers:
             reader.stop()
 
     def fail(self, number: int, failure: Exception) -> None:
@@ -78,12 +82,15 @@ class Streams:
         """Read another source in the place of one that is stuck; the reader of that one is left behind."""
         before = self._readers[number]
         before.stop()
-        reader = Reader(source, before.drop, changed=self._changed)
-        reader.frames_dropped = before.frames_dropped
-        self._sources[number], self._readers[number] = source, self._stack.enter_context(reader)
+        with self._changed:
+            reader = before.follow(source)
+            self._sources[number], self._readers[number] = source, reader
+            if self._stopped:
+                reader.stop()
+        reader.__enter__()
 
     def take(self, timeout_s: float | None = None) -> tuple[int, Frame] | None:
-        """The number of a source and its next frame; None when all have ended, or when none came within `timeout_s`.
+        """The number of a source and its next frame; None when all have ended, or none is to be had in `timeout_s`.
 
         For one thread at a time: the order of a source is that of the calls.
         """
@@ -107,7 +114,8 @@ class Streams:
         """The stream whose turn it is, of those with a frame or a failure; None as `take` says."""
         while True:
             ready = [number for number in self._turns if self._readers[number].ready]
-            patience_s = self._readers[ready[0]].patience_s if len(ready) == 1 else 0.0
+            alone = self.ended.count(False) == 1
+            patience_s = self._readers[ready[0]].patience_s if ready and alone else 0.0
             if ready and not patience_s:
                 return ready[0]
             left_s = None if until_s is None else until_s - perf_counter()

@@ -146,7 +146,7 @@ class Answers:
         stuck_s = source.stuck_s
         tell(self._on_event, SourceHung(source.name, round(stuck_s, 2)))
         if self._on_hang is OnHang.RESTART:
-            self._hang_s[number] = min(2 * self._hang_s[number], _LONGEST_HANG_S)
+            self._hang_s[number] = max(min(2 * self._hang_s[number], _LONGEST_HANG_S), self._usual_hang_s)
             self.sources[number] = other = cast(Source, source.successor())
             self._streams.replace(number, other)
             return
