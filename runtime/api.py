@@ -129,8 +129,8 @@ def run(
         source: a video, image, folder or glob, camera (0, "/dev/video0"), URL, or (H, W, 3) uint8 BGR arrays.
         model: as for `open`, or a Segmenter, which then stays open; of a live source its frames are guarded too.
         drop: "none" (every frame) or "oldest" (always the freshest); None: by the kind of source.
-        on_event: told of lost and regained signals, engines that hang and models that take turns (see `LiveEvent`), in
-            the thread where it happened.
+        on_event: told of lost and regained signals, engines and sources that hang, and models that take turns (see
+            `LiveEvent`), in the thread where it happened.
         options: `deadline_ms`, `hang_s`, `on_hang` and `fallback_model` as `Promptness` has them; `timeout_s`,
             `connect_timeout_s`, `reconnect`, `transport` and `raw` as for `open_source`; `guard` (None: for live
             sources) and all others as for `open`.
@@ -141,6 +141,7 @@ def run(
         SourceError: the source cannot be opened or read, or, after its last frame, that it ended before its end (a
             truncated file); and what `open` raises.
         SourceLostError: a live source broke off, and could not be had again.
+        SourceTimeoutError: nobody answered in time, or the source is stuck in a driver.
         EngineError: an engine hangs.
         ConfigError: an option's value is none, or cannot be met by a Segmenter, which is open already.
     """

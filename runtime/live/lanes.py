@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 from ..engines.base import on_device
@@ -21,7 +22,7 @@ class Promptness:
     """What is promised of the time of an answer.
 
     Raises:
-        ConfigError: a time is not above 0, or `on_hang` is none.
+        ConfigError: a time is no number above 0, or `on_hang` is none.
     """
 
     deadline_ms: float | None = None  # from a frame's arrival to its answer; later ones are STALE
@@ -31,8 +32,10 @@ class Promptness:
 
     def __post_init__(self) -> None:
         for name in ("deadline_ms", "hang_s"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
+            value: float | None = getattr(self, name)
+            if value is None and name == "deadline_ms":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, found {value!r}")
         object.__setattr__(self, "on_hang", one_of(OnHang, self.on_hang, "on_hang"))
         if self.fallback_model is not None and self.deadline_ms is None:

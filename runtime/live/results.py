@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from threading import Event, RLock, Thread, current_thread
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -27,7 +27,7 @@ class Results(Iterator[T], Generic[T]):
         self._results = begin(self._stop)
         self._turn = RLock()  # a generator is never entered while another thread is in it or closes it
         self._thread: Thread | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def __next__(self) -> T:
         if self._thread is not None and self._thread is not current_thread():
@@ -38,7 +38,7 @@ class Results(Iterator[T], Generic[T]):
     def start(self, on_result: Callable[..., object]) -> Results[T]:
         """Call `on_result(frame, segmentation)` for each result, in a thread of its own, and return at once.
 
-        What it raises ends the run, and is raised by `join`.
+        What it raises ends the run, and is raised by `join`, SystemExit and KeyboardInterrupt too.
 
         Raises:
             RuntimeError: it was started before.
@@ -57,7 +57,7 @@ class Results(Iterator[T], Generic[T]):
         """Wait for the end of what `start` began; whether it has ended by then.
 
         Raises:
-            Exception: what ended it, once: see `segrt.run`, or what `on_result` raised.
+            BaseException: what ended it, once: see `segrt.run`, or what `on_result` raised.
         """
         if self._thread is None:
             return True
@@ -76,7 +76,8 @@ class Results(Iterator[T], Generic[T]):
                 return
             self._thread.join()
             if (failure := self._taken()) is not None:
-                logging.getLogger("segrt").error("segrt: the run had failed: %s", failure)
+                what = failure if isinstance(failure, Exception) else repr(failure)  # SystemExit has no text
+                logging.getLogger("segrt").error("segrt: the run had failed: %s", what)
             return
         with self._turn, suppress(ValueError):  # called from within, by `on_event`: it ends with the frame at hand
             self._results.close()
@@ -89,15 +90,14 @@ class Results(Iterator[T], Generic[T]):
     ) -> None:
         self.close()
 
-    def _taken(self) -> Exception | None:
+    def _taken(self) -> BaseException | None:
         failure, self._failure = self._failure, None
         return failure
 
     def _call(self, on_result: Callable[..., object]) -> None:
         try:
-            for result in self:
-                on_result(*result)
-        except Exception as error:  # handed to the thread that joins
+            with closing(self._results):
+                for result in self:
+                    on_result(*result)
+        except BaseException as error:  # handed to the thread that joins; this one ends anyway
             self._failure = error
-        finally:
-            self._results.close()

@@ -70,8 +70,11 @@ class Metrics:
                 self._steps[step].observe(timings_ms[step] / 1e3)
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """The text and its content type, in the format that an Accept header asks for."""
-        encode, content_type = choose_encoder(accept)
+        """The text and its content type, in the format that an Accept header asks for; text where it has no sense."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version that is no number
+            encode, content_type = choose_encoder("")
         return encode(self.registry), content_type
 
 

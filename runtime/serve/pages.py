@@ -93,7 +93,10 @@ class Pages:
         if len(self.viewers) >= MOST_VIEWERS:
             raise web.HTTPServiceUnavailable(text=f"{MOST_VIEWERS} viewers look already\n")
         socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, max_msg_size=_LONGEST_REQUEST, compress=False)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ValueError:  # a key or a header of other bytes than text
+            raise web.HTTPBadRequest(text="expected a WebSocket's handshake\n") from None
         self.viewers.add(socket)
         try:
             with suppress(ConnectionError):

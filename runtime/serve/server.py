@@ -14,6 +14,7 @@ from weakref import WeakSet
 from aiohttp import web
 
 from ..overlay import Overlay
+from . import complaints
 from .feed import Feed
 from .metrics import Metrics
 from .pages import Pages
@@ -52,6 +53,7 @@ class Server:
         self._pictures: Pictures | None = None
         self.metrics = Metrics(feed, class_names, facts, self._viewers, self._drawn)
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(complaints.of_the_loop)
         self._stop = asyncio.Event()
         self._up = Event()
         self._why = ""
@@ -94,6 +96,7 @@ class Server:
             application,
             handle_signals=False,
             access_log=None,
+            logger=complaints.LOG,
             keepalive_timeout=15,
             shutdown_timeout=_SHUTDOWN_S,
         )

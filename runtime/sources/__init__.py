@@ -96,7 +96,11 @@ def read_twice(sources: Sequence[object]) -> str | None:
 def _attempts(reconnect: int | str) -> int | None:
     if reconnect == "forever":
         return None
+    if isinstance(reconnect, int):
+        return reconnect
     try:
+        if not isinstance(reconnect, str):
+            raise ValueError
         return int(reconnect)
     except ValueError:
         raise ConfigError(f"reconnect must be a number of attempts from 0, or 'forever', found {reconnect!r}") from None

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from numbers import Integral, Real
 from threading import Event, Lock
 from time import perf_counter
 from typing import TypeVar
 
 from ..errors import ConfigError, SourceError, SourceTimeoutError
-from ..types import Frame
+from ..types import Frame, Status
 from .base import BlockingReads
 from .events import OnEvent, PtsJump, Reconnecting, SignalLost, SignalRegained, tell
 
@@ -26,7 +27,7 @@ class Patience:
     """How long and how often to wait for a live source.
 
     Raises:
-        ConfigError: a time is not above 0, or `reconnects` is negative.
+        ConfigError: a time is no number above 0, or `reconnects` no whole number from 0.
     """
 
     read_s: float = 5.0  # without a frame, before the signal counts as lost
@@ -35,10 +36,11 @@ class Patience:
 
     def __post_init__(self) -> None:
         for name, value in (("timeout_s", self.read_s), ("connect_timeout_s", self.connect_s)):
-            if not 0 < value < float("inf"):
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a number of seconds above 0, found {value!r}")
-        if self.reconnects is not None and self.reconnects < 0:
-            raise ConfigError(f"reconnect must be a number of attempts from 0, or 'forever', found {self.reconnects}")
+        most = self.reconnects
+        if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most < 0):
+            raise ConfigError(f"reconnect must be a number of attempts from 0, or 'forever', found {most!r}")
 
 
 SelfT = TypeVar("SelfT", bound="LiveReads")  # typing.Self needs Python 3.11
@@ -70,6 +72,7 @@ class LiveReads(BlockingReads):
         self._time_base = Fraction(1)
         self._offset = self._last_pts = 0
         self._anew = False  # connected again, and no frame yet
+        self._damaged_s: float | None = None  # since when all pictures are damaged
         self._gone: str | None = None  # why there is no connection, before the first read
         self._in_call_s: float | None = None  # since when a read or an attempt to connect has not come back
 
@@ -134,12 +137,23 @@ class LiveReads(BlockingReads):
             try:
                 with self._in_call():
                     frame = self._read()
+                self._check_damage(frame)
             except (LostError, SourceTimeoutError) as error:
                 if not self._recovered(str(error)):
                     return None
                 continue
             return None if frame is None else self._continued(frame)
         return None
+
+    def _check_damage(self, frame: Frame | None) -> None:
+        """A sender may have changed what it sends, and what came before does not fit any more."""
+        now_s = perf_counter()
+        if frame is None or frame.status is not Status.CORRUPT or not self._endless:
+            self._damaged_s = None
+            return
+        self._damaged_s = self._damaged_s or now_s
+        if now_s - self._damaged_s > self._patience.read_s:
+            raise LostError(f"nothing but damaged pictures for {self._patience.read_s:g} s")
 
     def _recovered(self, reason: str) -> bool:
         """Open again after a loss; False with `problem` set when that is given up, and when the source was closed."""
@@ -163,7 +177,7 @@ class LiveReads(BlockingReads):
             except SourceError as error:
                 reason = str(error)
                 continue
-            self._anew = True
+            self._anew, self._damaged_s = True, None
             return True
         tried = f"; {self._attempts} attempts to connect again failed, the last: {reason}" if self._attempts else ""
         self.problem = f"{self.name} broke off after {self._given} frames: {self._why}{tried}"

@@ -20,6 +20,7 @@ from ..errors import ConfigError, SourceError, SourceTimeoutError
 from ..types import Frame, PixelFormat
 from .base import BlockingReads
 from .decode import Decoder, first_picture_stream
+from .interruptible import interruptible
 
 _NAMES = {
     "bgr24": PixelFormat.BGR,
@@ -32,7 +33,8 @@ _NAMES = {
     "yuv420p": PixelFormat.I420,  # FFmpeg's name for it
 }
 _CHANNELS = {PixelFormat.BGR: 3, PixelFormat.RGB: 3, PixelFormat.BGRA: 4}
-_RAW = r"(\w+):([1-9]\d{0,4})x([1-9]\d{0,4})(?:@(\d+(?:\.\d+|/[1-9]\d*)?))?"
+_RAW = r"(\w+):(\d{1,9})x(\d{1,9})(?:@(\d{1,9}(?:\.\d{1,9}|/[1-9]\d{0,8})?))?"
+_LARGEST_SIDE = 16384
 _POLL_S = 0.1  # until a pipe that is silent is asked again whether it was closed meanwhile
 
 
@@ -71,6 +73,8 @@ class RawFormat:
         if match[1] not in _NAMES:
             raise ConfigError(f"raw frames of {match[1]!r} are not known; use {', '.join(_NAMES)}")
         width, height = int(match[2]), int(match[3])
+        if not (1 <= width <= _LARGEST_SIDE and 1 <= height <= _LARGEST_SIDE):
+            raise ConfigError(f"raw frames have sides of 1..{_LARGEST_SIDE} pixels, found {width}x{height}")
         pixels = _NAMES[match[1]]
         if pixels in (PixelFormat.NV12, PixelFormat.I420) and (width % 2 or height % 2):
             raise ConfigError(f"raw frames of {match[1]} have an even width and height, found {width}x{height}")
@@ -187,7 +191,11 @@ class PipeSource(BlockingReads):
 
     def _open(self) -> InputContainer:
         try:
-            return av.open(self._pipe, mode="r", metadata_errors="replace")
+            return interruptible(
+                lambda: av.open(self._pipe, mode="r", metadata_errors="replace"),
+                undo=InputContainer.close,
+                cancel=self._stop.set,
+            )
         except (av.error.FFmpegError, OSError) as error:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             raise SourceError(

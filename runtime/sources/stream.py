@@ -15,6 +15,7 @@ from ..errors import SourceError, SourceTimeoutError
 from ..types import Frame
 from .decode import Decoder, first_picture_stream
 from .events import OnEvent
+from .interruptible import interruptible
 from .kinds import is_session, without_password
 from .live import LiveReads, LostError, Patience
 from .program import Program, srt_through_ffmpeg
@@ -127,7 +128,7 @@ class StreamSource(LiveReads):
         patience, start = self._patience, monotonic()
         what: Any = self._url
         options = _OPTIONS | {"rtsp_transport": self._transport.value}
-        options |= dict.fromkeys(("rw_timeout", "timeout"), str(int(patience.read_s * 1e6)))
+        options |= dict.fromkeys(("rw_timeout", "timeout"), str(int(max(patience.connect_s, patience.read_s) * 1e6)))
         if is_session(self._url):
             if not os.path.exists(self._url):
                 raise SourceError(f"{self._url} does not exist; expected a session description (SDP) of an RTP stream")
@@ -136,7 +137,11 @@ class StreamSource(LiveReads):
             what = self._program = srt_through_ffmpeg(self._url, self.name, patience, self._stop)
         try:
             times = (patience.connect_s, patience.read_s)
-            container: InputContainer = av.open(what, "r", options=options, timeout=times, metadata_errors="replace")
+            container: InputContainer = interruptible(
+                lambda: av.open(what, "r", options=options, timeout=times, metadata_errors="replace"),
+                undo=InputContainer.close,
+                cancel=self._program.kill if self._program else lambda: None,
+            )
             return container
         except (av.error.FFmpegError, OSError, SourceError) as error:
             said = self._program.last_words() if self._program else ""

@@ -1,6 +1,8 @@
 import time
+from fractions import Fraction
 from threading import Event
 
+import numpy as np
 import pytest
 from tests.runtime.cuda.fake import FakeCuda, FakeDeviceEngine
 from tests.runtime.fakes import fake_segmenter
@@ -27,8 +29,6 @@ def opener(opened, fail_at=None):
 
 def on_gpu(fake):
     """Stands for a model on a GPU."""
-    import numpy as np
-
     return Segmenter(FakeDeviceEngine(fake, lambda batch: np.zeros((1, 4, 8, 8), np.float32), (32, 32)), colour_spec())
 
 
@@ -98,6 +98,11 @@ def test_a_segmenter_on_a_gpu_serves_one_source_for_its_buffers_are_one_streams(
         ({"deadline_ms": 0}, "deadline_ms must be a number above 0, found 0"),
         ({"deadline_ms": float("nan")}, "deadline_ms must be"),
         ({"hang_s": float("inf")}, "hang_s must be a number above 0, found inf"),
+        ({"deadline_ms": "33"}, "deadline_ms must be a number above 0, found '33'"),
+        ({"deadline_ms": True}, "deadline_ms must be a number above 0, found True"),
+        ({"hang_s": "5"}, "hang_s must be a number above 0, found '5'"),
+        ({"hang_s": None}, "hang_s must be a number above 0, found None"),
+        ({"hang_s": [5]}, r"hang_s must be a number above 0, found \[5\]"),
         ({"on_hang": "pray"}, "on_hang.*found 'pray'"),
         ({"fallback_model": "small"}, "give deadline_ms"),
     ],
@@ -106,6 +111,11 @@ def test_a_promise_that_cannot_be_kept_is_one_line(fields, message):
     with pytest.raises(ConfigError, match=message) as caught:
         Promptness(**fields)
     assert "\n" not in str(caught.value)
+
+
+def test_a_promise_may_be_any_kind_of_number():
+    promptness = Promptness(deadline_ms=np.float32(33), hang_s=Fraction(1, 2))
+    assert (promptness.deadline_ms, promptness.hang_s) == (33, 0.5)
 
 
 def test_a_fallback_model_of_other_classes_is_refused_and_nothing_stays_open():

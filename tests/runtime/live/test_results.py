@@ -137,6 +137,31 @@ def test_what_the_function_raises_ends_the_run_and_is_raised_by_join_once(live, 
     assert source.released.wait(1)
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_ends_a_program_is_raised_by_join_too_and_is_no_good_end(kind, live, segment):
+    source = live()
+
+    def show(frame, result):
+        raise kind(3)
+
+    running = segrt.run(source, segment).start(show)
+    with pytest.raises(kind, match="3"):
+        running.join(5)
+    assert running.join(5)
+    assert source.released.wait(1)
+
+
+def test_an_end_of_the_program_that_nobody_asked_for_is_logged_by_its_name(live, segment, caplog):
+    def show(frame, result):
+        raise SystemExit
+
+    running = segrt.run(live(), segment).start(show)
+    assert eventually(lambda: not running._thread.is_alive())
+    with caplog.at_level(logging.ERROR, "segrt"):
+        running.close()
+    assert [record.message for record in caplog.records] == ["segrt: the run had failed: SystemExit()"]
+
+
 def test_a_failure_that_nobody_asked_for_is_logged_once(live, segment, caplog):
     running = segrt.run(live(1, 3, failure=SourceError("cable pulled")), segment).start(lambda frame, result: None)
     assert eventually(lambda: not running._thread.is_alive())

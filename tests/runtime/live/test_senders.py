@@ -21,7 +21,7 @@ from tests.runtime.clips import scene, write_video
 from tests.runtime.live import coded
 from tests.runtime.live.servers import Sender, free_port, needs_ffmpeg
 
-from segrt.runtime.errors import SourceError
+from segrt.runtime.errors import SourceError, SourceTimeoutError
 from segrt.runtime.reader import Reader
 from segrt.runtime.sources import open_source
 from segrt.runtime.sources.events import PtsJump, Reconnecting, SignalLost, SignalRegained
@@ -165,14 +165,25 @@ def test_times_are_the_senders_though_the_first_picture_came_with_one_that_is_to
     command = [sys.executable, "-m", "bench.even_sender", str(clip), "50", str(port)]  # the stream says 25 a second
     with subprocess.Popen(command, cwd=ROOT) as sender:
         try:
-            time.sleep(0.7)  # joined between two key frames, FFmpeg counts pictures from before
-            with open_source(session, timeout_s=5, connect_timeout_s=10) as source:
-                frames = list(islice(source, 100))
+            # Where it joins between two key frames FFmpeg counts pictures from before.
+            for _ in range(5):
+                with open_source(session, timeout_s=20, connect_timeout_s=20) as source:
+                    frames = list(islice(source, 100))
+                if frames[0].status is Status.CORRUPT:
+                    break
         finally:
             sender.kill()
     times = [frame.time_s for frame in frames if frame.time_s is not None]
     assert all(a < b for a, b in pairwise(times))
+    assert frames[0].status is Status.CORRUPT
     assert times[-1] - times[20] == pytest.approx(79 / 50, abs=0.05)
+
+
+def test_a_sender_may_be_waited_for_longer_than_silence() -> None:
+    port, begin = free_port(socket.SOCK_DGRAM), time.monotonic()
+    with pytest.raises(SourceTimeoutError, match=r"no answer within 1\.5 s"):
+        open_source(f"udp://127.0.0.1:{port}", timeout_s=0.2, connect_timeout_s=1.5)
+    assert time.monotonic() - begin > 1.3
 
 
 def test_another_resolution_in_mid_stream_gives_frames_of_that_size(tmp_path: Path) -> None:

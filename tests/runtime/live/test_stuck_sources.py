@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -63,6 +64,18 @@ class Dead(Stuck):
     def _connect(self) -> None:
         self._free.wait(20)
         raise SourceError("nothing there")
+
+
+class Changed(Stuck):
+    """A sender that changes what it sends: every picture is damaged until somebody connects anew."""
+
+    def _connect(self) -> None:
+        self._count = 100
+
+    def _read(self) -> Frame | None:
+        self._count = 0 if self._count == 4 else self._count
+        frame = None if self._count == 110 else super()._read()
+        return frame if frame is None or self._count > 100 else replace(frame, status=Status.CORRUPT)
 
 
 class Steady(Stuck):
@@ -137,3 +150,14 @@ def test_a_source_that_hangs_again_and_again_is_opened_ever_more_seldom() -> Non
             assert [segmentation.status for _, _, segmentation in answers].count(Status.OK) == 5
     free.set()
     assert all(after_s >= least for after_s, least in zip(hung, (0.2, 0.4, 0.8), strict=True))
+
+
+def test_a_source_that_gives_nothing_but_damaged_pictures_is_opened_again() -> None:
+    events: list[object] = []
+    source = Changed(threading.Event(), events.append)
+    frames = list(source)
+    assert [type(event) for event in events] == [SignalLost, Reconnecting, SignalRegained]
+    assert "nothing but damaged pictures for 0.1 s" in events[0].reason  # type: ignore[attr-defined]
+    assert [frame.status for frame in frames[-10:]] == [Status.OK] * 10
+    assert {frame.status for frame in frames[:-10]} == {Status.CORRUPT}
+    assert [frame.index for frame in frames] == list(range(len(frames)))

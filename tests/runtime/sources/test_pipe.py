@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.runtime.clips import scene, write_video
 
 from segrt.runtime.errors import ConfigError, SourceError, SourceTimeoutError
 from segrt.runtime.sources import open_source
+from segrt.runtime.sources.live import Patience
 from segrt.runtime.sources.pipe import PipeSource, RawFormat
 from segrt.runtime.types import PixelFormat, Status
 
@@ -93,15 +95,55 @@ def test_a_pipe_that_ends_within_a_frame_says_so() -> None:
     ("text", "message"),
     [
         ("bgr24", "FORMAT:WIDTHxHEIGHT@RATE"),
-        ("bgr24:640x0@30", "FORMAT:WIDTHxHEIGHT@RATE"),
+        ("bgr24:640x0@30", r"have sides of 1\.\.16384 pixels, found 640x0"),
+        ("bgr24:99999x99999@30", r"raw frames have sides of 1\.\.16384 pixels, found 99999x99999"),
+        ("gray8:16385x1", r"have sides of 1\.\.16384 pixels, found 16385x1"),
+        ("gray8:1x1000000", r"have sides of 1\.\.16384 pixels, found 1x1000000"),
+        pytest.param(f"gray8:{'9' * 5000}x1", "FORMAT:WIDTHxHEIGHT@RATE", id="more digits than Python converts"),
+        pytest.param(f"gray8:1x1@{'9' * 5000}", "FORMAT:WIDTHxHEIGHT@RATE", id="such a rate"),
         ("bgr24:640x480@0", "FORMAT:WIDTHxHEIGHT@RATE"),
         ("uyvy:640x480@30", "raw frames of 'uyvy' are not known; use bgr24, "),
         ("nv12:639x480@30", "even width and height, found 639x480"),
     ],
 )
 def test_a_raw_format_that_is_none_is_one_line(text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         RawFormat.parse(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_raw_frames_may_be_as_large_as_16384_a_side() -> None:
+    assert RawFormat.parse("gray8:16384x16384").size_hw == (16384, 16384)
+    assert RawFormat.parse("gray8:1x1").size_hw == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"timeout_s": "x"}, "timeout_s must be a number of seconds above 0, found 'x'"),
+        ({"timeout_s": None}, "timeout_s must be a number of seconds above 0, found None"),
+        ({"timeout_s": True}, "timeout_s must be a number of seconds above 0, found True"),
+        ({"connect_timeout_s": "x"}, "connect_timeout_s must be a number of seconds above 0, found 'x'"),
+        ({"reconnect": -1}, "reconnect must be a number of attempts from 0, or 'forever', found -1"),
+    ],
+)
+def test_a_patience_that_is_none_is_one_line(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        open_source("-", **option)
+
+
+@pytest.mark.parametrize("attempts", [1.5, True, "3"])
+def test_attempts_to_reconnect_are_a_whole_number(attempts: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^reconnect must be a number of attempts .* found {attempts!r}$"):
+        Patience(reconnects=attempts)
+    assert Patience(reconnects=None).reconnects is None
+    assert Patience(read_s=np.float32(2), reconnects=np.int64(3)).reconnects == 3
+
+
+@pytest.mark.parametrize("attempts", [1.5, True, None, "x", "-1"])
+def test_attempts_that_are_none_are_one_line(attempts: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^reconnect must be a number of attempts from 0, or 'forever', found "):
+        open_source("-", reconnect=attempts)
 
 
 def test_raw_goes_with_standard_input_alone() -> None:
