@@ -20,7 +20,7 @@ _ENDING_S = 0.3
 @cache
 def _spawner() -> ThreadPoolExecutor:
     """A thread that lives as long as the process: a program that was started in it is killed by the system with it."""
-    return ThreadPoolExecutor(1, "segrt-programs")
+    return ThreadPoolExecutor(1, "programs")
 
 
 class Program(Pipe):

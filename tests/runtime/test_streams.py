@@ -154,4 +154,4 @@ def test_of_several_streams_none_is_waited_for(monkeypatch):
         come(streams, gates[1], 1, 0)
         assert streams.take(timeout_s=5)[0] == 1
         for gate in gates:
-            gate.release()
+            gate.release(2)
