@@ -70,11 +70,13 @@ def test_leaving_does_not_wait_for_a_source_that_hangs_and_the_source_is_release
 
 
 def test_stop_from_another_thread_ends_the_iteration():
-    with Reader(HangingSource()) as reader:
+    source = HangingSource()
+    with Reader(source) as reader:
         threading.Timer(0.1, reader.stop).start()
         start = time.perf_counter()
         assert len(list(reader)) <= 2
         assert time.perf_counter() - start < 2
+    source.free.set()
 
 
 def test_a_failure_is_raised_once_after_the_frames_before_it():
