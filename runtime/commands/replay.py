@@ -13,6 +13,8 @@ from . import EXIT_DONE, EXIT_FAILED
 from ._options import add_precision, add_where, path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..segmenter import Segmenter
 
 
@@ -49,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         part = None
         if options.json and not to_stdout:
+            _keep_out(options.recording, files, options.json)
             part = PartFile(options.json, tuple(files))
             stack.callback(part.discard)
         opener = stack.enter_context(_Opener(options))
@@ -68,6 +71,20 @@ def run(options: argparse.Namespace) -> int:
     for line in (wrong := problems(found)):
         print(f"segrt: {line}", file=sys.stderr)
     return EXIT_FAILED if wrong else EXIT_DONE
+
+
+def _keep_out(recording: Path, files: list[Path], target: Path) -> None:
+    """Refuse a file in the folder of a recording: segrt run --record would not go on in there."""
+    from ..recording.ring import other_files
+    from ..sinks.files import same_file
+
+    folder = files[0].parent
+    ours = recording.is_dir() or not other_files(folder)
+    if ours and same_file(folder, target.parent):
+        raise SinkError(
+            f"cannot write {target}: {folder} is the folder of the recording, which segrt run --record expects to hold "
+            "nothing else; give --json a file in another folder"
+        )
 
 
 class _Opener:

@@ -16,6 +16,18 @@ from ..model import find
 from ..segmenter import Segmenter
 from .records import FORMAT
 
+_FORM = {
+    **dict.fromkeys(("run", "segrt", "started", "source", "chain"), str),
+    **dict.fromkeys(("model", "options", "spec", "engine", "machine"), dict),
+    "first": bool,
+    "segment": int,
+}
+_TEXTS = {
+    "model": ("called", "path", "sha256", "version"),
+    "engine": ("backend", "version", "device", "build"),
+    "machine": ("cpu",),
+}
+
 
 def about(segmenter: Segmenter, source: str, model: str | Path, options: dict[str, Any]) -> dict[str, Any]:
     """The facts of a run.
@@ -49,6 +61,20 @@ def about(segmenter: Segmenter, source: str, model: str | Path, options: dict[st
     }
 
 
+def check(facts: dict[str, Any]) -> None:
+    """See that what stands at the head of a file has the form that a `Track` gives it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it has not.
+    """
+    for name, form in _FORM.items():
+        _check(name, facts[name], form)
+    for group, names in _TEXTS.items():
+        for name in names:
+            _check(f"{group}.{name}", facts[group][name], str)
+    json.dumps(facts, ensure_ascii=False).encode()  # half a surrogate pair could not be printed
+
+
 def file_sha256(path: Path) -> str:
     """Hash of a file, in hexadecimal."""
     digest = hashlib.sha256()
@@ -62,6 +88,11 @@ def engine_name(facts: dict[str, Any]) -> str:
     """An engine in a few words."""
     build = f", build {facts['build'][:12]}" if facts.get("build") else ""
     return f"{facts['backend']} {facts['version']} on {facts['device']}{build}"
+
+
+def _check(name: str, value: object, form: type) -> None:
+    if not isinstance(value, form):
+        raise TypeError(f"{name} is {type(value).__name__}, expected {form.__name__}")
 
 
 def _precision(path: Path, info: EngineInfo, asked: str | None) -> str | None:

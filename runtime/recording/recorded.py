@@ -23,6 +23,7 @@ class Recorded:
         self.index = int(fields["index"])
         self.pts: int | None = fields["pts"]
         self.time_base = Fraction(fields["time_base"]) if fields["time_base"] else None
+        self.time_s = None if self.pts is None or self.time_base is None else float(self.pts * self.time_base)
         self.name: str | None = fields.get("name")
         self.status = _status(fields["status"])
         self.picture: dict[str, Any] = fields["picture"]
@@ -35,10 +36,6 @@ class Recorded:
             unpacked = unpack_mask(mask["how"], record.body[:size], (int(mask["hw"][0]), int(mask["hw"][1])))
             self.mask_changed = hashlib.sha256(unpacked.data).hexdigest() != mask["sha256"]
         self.result = Segmentation(unpacked, _status(self.answer))
-
-    @property
-    def time_s(self) -> float | None:
-        return None if self.pts is None or self.time_base is None else float(self.pts * self.time_base)
 
     def frame(self, image: Any, status: Status | None = None) -> Frame:
         """The frame with these pixels."""

@@ -101,6 +101,7 @@ class Recorder:
 
     def write(self, frame: Frame, segmentation: Segmentation) -> None:
         """Hand a frame over. Image and mask are read later: they must stay as they are."""
+        arrived_s = perf_counter() - self._start_s
         with self._changed:
             if self._left_out is not None:
                 frame, self._left_out = take_over(frame, self._left_out), None
@@ -112,7 +113,7 @@ class Recorder:
                 self.recorded.lost[_TOO_SLOW] += 1
                 return
             lost = Counter({_TOO_SLOW: self._left_out_count} if self._left_out_count else {})
-            item = _Item(frame, segmentation, perf_counter() - self._start_s, lost)
+            item = _Item(frame, segmentation, arrived_s, lost)
             self._left_out_count = 0
             self._waiting.append(item)
             self._waiting_bytes += item.size

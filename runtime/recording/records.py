@@ -21,6 +21,9 @@ FORMAT = 1
 MAGIC = b"segrt recording %d\n" % FORMAT
 SUFFIX = ".segrec"
 
+NONSENSE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading a whole record raises where somebody has written other fields into it than we do."""
+
 _MARK = b"\xa7SR\n"
 _HEAD = struct.Struct("<4s4sII")  # mark, kind, length, CRC-32
 _LENGTH = struct.Struct("<I")
@@ -36,7 +39,7 @@ class Kind(Enum):
     PACKET = b"PACK"
     FRAME = b"FRAM"  # a frame and its result
     LOST = b"LOST"  # frames that were not recorded, and why
-    END = b"END "  # the file is whole
+    END = b"END "  # the file is whole: how many frames it has, and what binds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ class _Reader:
         try:
             (text,) = _LENGTH.unpack_from(payload)
             fields = json.loads(payload[_LENGTH.size : _LENGTH.size + text])
+            if not isinstance(fields, dict):
+                return None
             return Record(Kind(kind), fields, payload[_LENGTH.size + text :]), end
         except (ValueError, struct.error, RecursionError):
             return None

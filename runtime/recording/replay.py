@@ -9,12 +9,13 @@ from typing import Any
 
 from ..segmenter import Segmenter
 from ..types import Frame, Segmentation, Status
+from .about import check
+from .continuity import Continuity
 from .files import entries
 from .outcome import Replayed
 from .recorded import Recorded
-from .records import Damage, Kind, Record
-from .stretch import Stretch
-from .track import link
+from .records import NONSENSE, Damage, Kind, Record
+from .stretch import Stretch, check_coding, packet_number
 
 SETTLING = 64
 """Frames after which what `--steady` remembers from before the recording is below float32's precision: (3/4)^64."""
@@ -49,7 +50,7 @@ class Replay:
         self._coding: Record | None = None
         self._stretch: Stretch | None = None
         self._passed = -1  # the packet that stands last before the frame at hand
-        self._chain: str | None = None  # None: not known
+        self._continuity = Continuity(self.replayed.problems)
         self._index: int | None = None  # of the last frame
         self._lost = 0  # since it
         self._settling = 0  # frames that what is not in the recording may still show in
@@ -63,16 +64,15 @@ class Replay:
         """
         while (entry := self._next()) is not None:
             path, record = entry
+            self._continuity.enter(path)
             if isinstance(record, Damage):
-                self._damaged(path, record)
+                self._wrong(f"{path.name} is {record}")
                 continue
             try:
-                self._take(path, record)
-            except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-                kind = record.kind.name.lower()
-                self.replayed.problems.append(f"{path.name}: a {kind} record makes no sense ({error})")
-                self._chain = self._index = None
-                self._unsettle()
+                self._take(record)
+            except NONSENSE as error:
+                kind, why = record.kind.name.lower(), " ".join(str(error).split())
+                self._wrong(f"{path.name}: a {kind} record makes no sense ({why})")
         if not self.replayed.frames and not self.replayed.problems:
             self.replayed.problems.append("the recording holds no frame")
         return self.replayed
@@ -80,13 +80,16 @@ class Replay:
     def _next(self) -> tuple[Path, Record | Damage] | None:
         return self._ahead.popleft() if self._ahead else next(self._entries, None)
 
-    def _take(self, path: Path, record: Record) -> None:
+    def _take(self, record: Record) -> None:
         if record.kind is Kind.ABOUT:
             self._begin(record.fields)
         elif record.kind is Kind.CODING:
-            if self._stretch is not None and self._stretch.stream != record.fields["stream"]:
+            self._coding = None
+            stream = check_coding(record)
+            if self._stretch is not None and self._stretch.stream != stream:
                 self._stretch = None
             self._coding = record
+            self._continuity.coding(stream)
         elif record.kind is Kind.PACKET:
             self._packet(record)
         elif record.kind is Kind.LOST:
@@ -94,34 +97,35 @@ class Replay:
             self.replayed.lost[str(record.fields["reason"])] += int(record.fields["frames"])
             self._unsettle()
         elif record.kind is Kind.FRAME:
-            self._frame(path, record)
+            self._frame(record)
+        elif not self._continuity.end(record.fields):
+            self._index = None
+            self._unsettle()
 
-    def _damaged(self, path: Path, damage: Damage) -> None:
-        self.replayed.problems.append(f"{path.name} is {damage}")
-        self._chain = self._index = None
+    def _wrong(self, what: str) -> None:
+        """Here is something that cannot be read."""
+        self.replayed.problems.append(what)
+        self._continuity.lose_track()
+        self._index = None
         self._unsettle()
 
     def _begin(self, about: dict[str, Any]) -> None:
+        check(about)
         before, self._about = self._about, about
-        if before is None or before["run"] != about["run"]:
+        if before is None or before["run"] != about["run"] or self._segmenter is None:
+            self._segmenter = self._stretch = self._coding = self._index = None
+            self._continuity.begin_run(about)
             self._segmenter = self._open(about)
             self._segmenter.reset()
             self.replayed.runs.append(about)
             info = self._segmenter.info
             self.replayed.engines.append({name: getattr(info, name) for name in info.__dataclass_fields__})
-            self._stretch = self._coding = self._index = None
             self._lost = self._settling = 0
             if not about["first"]:
                 self._unsettle()
-        elif about["segment"] != before["segment"] + 1:
-            self.replayed.problems.append(
-                f"segments {before['segment'] + 1} to {about['segment'] - 1} are missing: expected every file of a run"
-            )
+        elif not self._continuity.begin_segment(about, before):
             self._index = None
             self._unsettle()
-        elif self._chain is not None and self._chain != about["chain"]:
-            self.replayed.problems.append(f"segment {about['segment']} does not follow from the one before it")
-        self._chain = about["chain"]
 
     def _unsettle(self) -> None:
         """What the segmenter remembers is no longer what it remembered then."""
@@ -130,7 +134,8 @@ class Replay:
             self._settling = SETTLING
 
     def _packet(self, record: Record) -> None:
-        number = self._passed = int(record.fields["number"])
+        number = self._passed = packet_number(record)
+        self._continuity.packet(number, key=record.fields["key"])
         if self._stretch is not None and number <= self._stretch.last + 1:
             self._stretch.add(record)
             return
@@ -140,46 +145,32 @@ class Replay:
 
     def _look_ahead(self) -> bool:
         """Give the stretch its next packet from further on in the files, where there is one."""
-        stretch = self._stretch
+        stretch, run = self._stretch, self._about["run"] if self._about else None
         assert stretch is not None
-        if any(self._ends(stretch, record) for _, record in self._ahead):  # looked at before
+        if any(stretch.over(record, run) for _, record in self._ahead):  # looked at before
             return False
         for entry in self._entries:
             self._ahead.append(entry)
             record = entry[1]
-            if self._ends(stretch, record):
+            if stretch.over(record, run):
                 return False
             if isinstance(record, Record) and record.kind is Kind.PACKET:
                 stretch.add(record)
                 return True
         return False
 
-    def _ends(self, stretch: Stretch, record: Record | Damage) -> bool:
-        """Whether no packet of a stretch comes after this."""
-        if isinstance(record, Damage):
-            return False  # the number of the next packet will tell
-        if record.kind is Kind.ABOUT:
-            return self._about is None or record.fields["run"] != self._about["run"]
-        if record.kind is Kind.CODING:
-            return str(record.fields["stream"]) != stretch.stream
-        if record.kind is Kind.PACKET:
-            return int(record.fields["number"]) > stretch.last + 1
-        return record.kind is Kind.FRAME and not record.fields["streaming"]
-
-    def _frame(self, path: Path, record: Record) -> None:
-        fields, replayed = record.fields, self.replayed
+    def _frame(self, record: Record) -> None:
+        replayed, recorded = self.replayed, Recorded(record)
+        replayed.frames += 1
+        self._continuity.frame(recorded, record.fields)
         if self._segmenter is None:
             replayed.skipped["the record that says which model was used is damaged"] += 1
-            replayed.frames += 1
             return
-        recorded = Recorded(record)
-        replayed.frames += 1
         if self._index is not None:
             replayed.dropped += max(recorded.index - self._index - 1 - self._lost, 0)
         self._index, self._lost = recorded.index, 0
         if recorded.result.mask is None:
             replayed.without_mask[recorded.answer] += 1
-        self._check_chain(path, recorded, fields)
         frame, why = self._picture(recorded)
         if self._seen:
             self._seen(frame or recorded.frame(None), recorded.result)
@@ -196,20 +187,6 @@ class Replay:
             replayed.skipped["what the frames before the recording left is not known (--steady, guard)"] += 1
         else:
             replayed.different.append(difference)
-
-    def _check_chain(self, path: Path, recorded: Recorded, fields: dict[str, Any]) -> None:
-        if self._chain is not None:
-            expected = link(self._chain, recorded.index, fields["status"], recorded.answer, fields["mask"])
-            if expected != fields["chain"]:
-                self.replayed.problems.append(
-                    f"{path.name}: frame {recorded.index} or one before it was changed or taken out: its hash does not "
-                    "follow from theirs"
-                )
-        self._chain = str(fields["chain"])
-        if recorded.mask_changed:
-            self.replayed.problems.append(
-                f"{path.name}: the mask of frame {recorded.index} is not the one that was recorded: its SHA-256 differs"
-            )
 
     def _picture(self, recorded: Recorded) -> tuple[Frame | None, str]:
         """The frame as the segmenter was given it; or why it cannot be had."""

@@ -10,14 +10,15 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import SinkError, SourceError
 from ..sinks.files import cannot_write, check_folder
-from .records import MAGIC, SUFFIX, Kind, Record, encode, read
+from .records import MAGIC, NONSENSE, SUFFIX, Kind, Record, encode, read
 
 LOCK = "recording.lock"
 _NAME = re.compile(r"\d{8}" + re.escape(SUFFIX))
-_END = encode(Kind.END, {})
+_END_BYTES = len(encode(Kind.END, {"frames": 1 << 30, "chain": "0" * 64}))
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -34,6 +35,11 @@ class Segment:
 def segments(folder: Path) -> list[Path]:
     """The recording's files in a folder, oldest first."""
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def other_files(folder: Path) -> list[str]:
+    """What is in a folder and not of a recording."""
+    return sorted(name for name in os.listdir(folder) if name != LOCK and not _NAME.fullmatch(name))
 
 
 class Ring:
@@ -86,13 +92,15 @@ class Ring:
         """Of all files."""
         return len(self._closed) + (self._open is not None)
 
-    def begin(self, at_s: float) -> int:
+    def begin(self, at_s: float, ending: dict[str, Any] | None = None) -> int:
         """Finish the open segment and begin another, whose number is returned.
 
+        Args:
+            ending: what the end mark of the open segment says.
         Raises:
             OSError: the disk is full or gone.
         """
-        self.end(at_s)
+        self.end(at_s, ending)
         path = self.folder / f"{self._next:08d}{SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self._open = Segment(path, begin_s=at_s)
@@ -107,7 +115,7 @@ class Ring:
             OSError: the disk is full, also after the oldest segments were removed, or the record alone is too large.
         """
         assert self._open is not None
-        needed = len(record) + len(_END)
+        needed = len(record) + _END_BYTES
         while self.size + needed > self.most_bytes and self._drop_oldest():
             pass
         if self.size + needed > self.most_bytes:
@@ -124,8 +132,12 @@ class Ring:
             while self._closed and self.seconds - self._closed[0].seconds >= self._seconds:
                 self._drop_oldest()
 
-    def end(self, at_s: float | None = None) -> None:
-        """Finish the open segment, where there is one; what is finished survives the loss of power too."""
+    def end(self, at_s: float | None = None, ending: dict[str, Any] | None = None) -> None:
+        """Finish the open segment, where there is one; what is finished survives the loss of power too.
+
+        Args:
+            ending: what its end mark says.
+        """
         if self._open is None:
             return
         segment, self._open = self._open, None
@@ -133,7 +145,8 @@ class Ring:
             segment.seconds = max(at_s - segment.begin_s, 0.0)
         self._closed.append(segment)
         try:
-            if os.write(self._file, _END) < len(_END):
+            mark = encode(Kind.END, ending or {})
+            if os.write(self._file, mark) < len(mark):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except OSError:  # a full disk: the records before stay whole
@@ -149,6 +162,7 @@ class Ring:
             os.close(self._file)
             self._open.path.unlink(missing_ok=True)
             self._open = None
+            self._next -= 1  # numbers have no gap: it would look as if a file had been taken away
 
     def release(self) -> None:
         """Let others record here; a folder that was made for nothing goes."""
@@ -184,8 +198,7 @@ def _make(folder: Path) -> bool:
     complaint = f"cannot record into {folder}"
     if os.path.exists(folder):
         check_folder(folder, complaint)
-        foreign = sorted(name for name in os.listdir(folder) if name != LOCK and not _NAME.fullmatch(name))
-        if foreign:
+        if foreign := other_files(folder):
             raise SinkError(
                 f"{complaint}: it holds other files ({foreign[0]!r}{', ...' if len(foreign) > 1 else ''}), and old "
                 "files are removed there; give a folder that is new, empty or holds a recording"
@@ -225,7 +238,7 @@ def _lock(folder: Path) -> int:
 def _measured(path: Path) -> Segment:
     """What an earlier run left."""
     times = []
-    with suppress(SourceError):  # not one whole record: it goes with its turn
+    with suppress(SourceError, *NONSENSE):  # not one whole record, or somebody's own: it goes with its turn
         for record in read(path):
             if isinstance(record, Record) and record.kind is Kind.FRAME:
                 times.append(float(record.fields.get("at_s", 0.0)))

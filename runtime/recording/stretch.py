@@ -16,8 +16,9 @@ from ..sources.decode import Decoder
 from ..sources.ledger import PATIENCE
 from ..types import Frame
 from .pixels import padded
-from .records import Record
+from .records import NONSENSE, Damage, Kind, Record
 
+_MOST_TICKS = 1 << 31  # a fraction of FFmpeg's has two numbers of 32 bits
 _KEPT = 64  # decoded frames that the run dropped, or that come later than is known
 
 
@@ -57,6 +58,22 @@ class Stretch:
         self._packets.append(packet)
         self.last = number
 
+    def over(self, record: Record | Damage, run: str | None) -> bool:
+        """Whether no packet of the stretch, which is of this run, comes after this."""
+        if isinstance(record, Damage):
+            return False  # the number of the next packet will tell
+        fields = record.fields
+        try:
+            if record.kind is Kind.ABOUT:
+                return bool(fields["run"] != run)
+            if record.kind is Kind.CODING:
+                return str(fields["stream"]) != self.stream
+            if record.kind is Kind.PACKET:
+                return packet_number(record) > self.last + 1
+            return record.kind is Kind.FRAME and not fields["streaming"]
+        except NONSENSE:
+            return True  # told when its turn comes
+
     def frame(self, number: int, sent: int) -> Frame | None:
         """The picture of a packet; None where it cannot be had.
 
@@ -94,13 +111,56 @@ class Stretch:
         return packet
 
 
+def times(coding: Record) -> tuple[Fraction, Fraction | None]:
+    """Time base and rate of a stream.
+
+    Raises:
+        KeyError, TypeError, ValueError, ZeroDivisionError: there can be no such.
+    """
+    base, rate = (Fraction(coding.fields[name] or 0) for name in ("time_base", "rate"))
+    if not 0 < base < _MOST_TICKS or base.denominator >= _MOST_TICKS or rate < 0:
+        raise ValueError(f"its time base is {str(base)[:40]}, its rate {str(rate)[:40]}")
+    return base, rate or None
+
+
+def check_coding(coding: Record) -> str:
+    """The name of a stream of which a `Stretch` can be made.
+
+    Raises:
+        KeyError, TypeError, ValueError, ZeroDivisionError: it cannot.
+    """
+    times(coding)
+    for name in ("stream", "codec"):
+        if not isinstance(coding.fields[name], str):
+            raise ValueError(f"its {name} is {str(coding.fields[name])[:40]}, expected a name")
+    if not isinstance(coding.fields["live"], bool):
+        raise ValueError(f"its live is {str(coding.fields['live'])[:40]}, expected true or false")
+    return str(coding.fields["stream"])
+
+
+def packet_number(packet: Record) -> int:
+    """The number of a packet that a decoder can be given.
+
+    Raises:
+        KeyError, TypeError, ValueError: it cannot.
+    """
+    for name in ("pts", "dts"):
+        value = packet.fields[name]
+        if value is not None and not (isinstance(value, int) and abs(value) < 1 << 63):
+            raise ValueError(f"its {name} is {str(value)[:40]}, expected a number of 64 bits")
+    for name in ("key", "damaged"):
+        if not isinstance(packet.fields[name], bool):
+            raise ValueError(f"its {name} is {str(packet.fields[name])[:40]}, expected true or false")
+    return int(packet.fields["number"])
+
+
 class _Tape:
     """What a decoder asks of a container and its stream."""
 
     def __init__(self, coding: Record, feed: Callable[[], Record | None]) -> None:
         facts = coding.fields
-        self.time_base = Fraction(facts["time_base"])
-        self.average_rate = self.guessed_rate = Fraction(facts["rate"]) if facts["rate"] else None
+        self.time_base, self.average_rate = times(coding)
+        self.guessed_rate = self.average_rate
         try:
             self.codec_context: Any = av.CodecContext.create(str(facts["codec"]), "r")
         except av.error.FFmpegError:

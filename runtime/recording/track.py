@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from typing import Any
 from uuid import uuid4
@@ -43,18 +44,15 @@ class Track:
         Args:
             arrived_s: seconds since the recording began.
             at_s: the same, by the clock that the ring counts with.
-            lost: frames since the one before that are not written, by the reason; taken out as they are told.
+            lost: frames since the one before that are not written, by the reason; emptied when all is written.
         """
         self._first = self._first and not lost
         from_packets = self._packets(frame, at_s)
         if self._ring.open is None or (self._stream is None and self._may_turn(at_s)):
             self._turn(at_s)
-        for reason, count in tuple(lost.items()):
-            self._ring.append(encode(Kind.LOST, {"frames": count, "reason": reason}))
-            del lost[reason]
+        told = [encode(Kind.LOST, {"frames": count, "reason": reason}) for reason, count in lost.items()]
         picture, pixels = self._picture(frame, from_packets)
         mask, runs = _mask(result)
-        self._chain = link(self._chain, frame.index, frame.status.value, result.status.value, mask)
         fields = {
             "index": frame.index,
             **({"name": frame.name} if frame.name is not None else {}),
@@ -67,9 +65,12 @@ class Track:
             "result": _result(result),
             "mask": mask,
             "streaming": self._stream is not None,  # further packets follow those so far
-            "chain": self._chain,
         }
-        self._ring.append(encode(Kind.FRAME, fields, runs + pixels), at_s)
+        chain = link(self._chain, fields)
+        record = encode(Kind.FRAME, {**fields, "chain": chain}, runs + pixels)
+        self._ring.append(b"".join([*told, record]), at_s)  # all or none
+        lost.clear()
+        self._chain = chain
         self._frames_here += 1
         self._first = False
 
@@ -77,7 +78,7 @@ class Track:
         """End the segment at what is whole in it; the next frame begins another."""
         self._stream = None
         if self._frames_here:
-            self._ring.end()
+            self._ring.end(ending=self._ending())
         else:
             self._ring.discard_open()
         self._frames_here = 0
@@ -116,14 +117,18 @@ class Track:
 
     def _turn(self, at_s: float) -> None:
         """Begin a segment that can be replayed alone."""
-        self._frames_here = 0
-        number = self._ring.begin(at_s)
+        ending, self._frames_here = self._ending(), 0
+        number = self._ring.begin(at_s, ending)
         place = {"segment": number, "first": self._first, "chain": self._chain}
         self._ring.append(encode(Kind.ABOUT, {**self._facts, **place}))
         if (coding := self._stream) is not None:
             fields = {"codec": coding.codec, "time_base": str(coding.time_base), "live": coding.live}
             fields |= {"rate": str(coding.rate) if coding.rate else None, "stream": self._stream_name}
             self._ring.append(encode(Kind.CODING, fields, coding.extradata or b""))
+
+    def _ending(self) -> dict[str, Any]:
+        """What the end mark of the open segment says."""
+        return {"frames": self._frames_here, "chain": self._chain}
 
     def _picture(self, frame: Frame, from_packets: bool) -> tuple[dict[str, Any], bytes]:
         """Where a frame's pixels are to be had from, and they themselves where no packets have them."""
@@ -145,10 +150,11 @@ class Track:
         return {"how": how, **facts}, pixels
 
 
-def link(chain: str, index: int, status: str, answer: str, mask: dict[str, Any] | None) -> str:
-    """What binds a frame's result to all those before it: a hash over theirs and its own."""
-    text = f"{chain} {index} {status} {answer} {mask['sha256'] if mask else '-'}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def link(chain: str, fields: dict[str, Any]) -> str:
+    """What binds a frame's record to all those before it: a hash over theirs and all its own fields."""
+    own = {name: value for name, value in fields.items() if name != "chain"}
+    text = json.dumps(own, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{chain} {text}".encode()).hexdigest()
 
 
 def _mask(result: Segmentation) -> tuple[dict[str, Any] | None, bytes]:

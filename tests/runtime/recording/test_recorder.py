@@ -137,6 +137,8 @@ def test_a_live_stream_never_waits_for_a_slow_disk_and_what_is_lost_is_counted(t
     monkeypatch.setattr(recorder_module, "QUEUE_BYTES", 20 * 24 * 32 * 4)
     for index in range(100):
         recorder.write(frame_of(index), result_of(index))  # would hang here
+        while not index and recorder._waiting:  # the first is at the disk, and the others wait
+            sleep(0.001)
     go.set()
     while recorder.recorded.frames < 20:
         sleep(0.001)
@@ -161,6 +163,35 @@ def test_a_file_waits_for_a_slow_disk(tmp_path, monkeypatch):
         recorder.write(frame_of(index), result_of(index))
     recorder.close()
     assert (recorder.recorded.frames, recorder.recorded.frames_lost) == (50, 0)
+
+
+def test_frames_lost_to_a_disk_that_has_room_for_small_records_alone_are_told(tmp_path, monkeypatch):
+    full, real = Event(), os.write
+
+    def write(number, data):
+        if full.is_set() and len(data) > 500:
+            raise OSError(errno.ENOSPC, "no space")
+        return real(number, data)
+
+    def give(indices):
+        for index in indices:
+            noise = np.random.default_rng(index).integers(0, 256, (48, 64, 3), np.uint8)
+            recorder.write(Frame(noise, index, index), Segmentation(None, Status.BLACK))
+            while recorder.recorded.frames + recorder.recorded.frames_lost <= index:
+                sleep(0.001)
+
+    monkeypatch.setattr(ring_module.os, "write", write)
+    monkeypatch.setattr(recorder_module, "RETRY_S", 0.0)
+    recorder = Recorder(tmp_path / "r", FACTS, live=True)
+    give(range(5))
+    full.set()
+    give(range(5, 20))
+    full.clear()
+    give(range(20, 25))
+    recorder.close()
+    assert (recorder.recorded.frames, recorder.recorded.frames_lost) == (10, 15)
+    told = [entry for file in segments(tmp_path / "r") for entry in records(file)]
+    assert sum(entry.fields["frames"] for entry in told if entry.kind is Kind.LOST) == 15
 
 
 def test_a_full_disk_pauses_the_recording_and_it_goes_on_when_there_is_room(tmp_path, monkeypatch):
